@@ -1,0 +1,290 @@
+"""The tree that a file system shows: directories, attributes and symbolic links.
+
+This is the plumbing that kernfs and procfs give the real kernel, and all that
+the mount needs to know of a file: it asks a directory for names, an attribute
+for its text (`show`), or hands it the bytes of one write(2) (`store`).
+
+Files are declared the way the kernel declares them, one function a direction,
+named after the file:
+
+    CHANNEL = Attributes[Channel]()
+
+    @CHANNEL.show
+    def cpu_show(channel: Channel) -> str: ...
+
+    @CHANNEL.store
+    def cpu_store(channel: Channel, data: bytes) -> None: ...
+
+declares the file `cpu`, mode 0644, for every directory that carries
+`CHANNEL.on(channel)`.  Nothing else has to be told about it.
+
+Nodes are made afresh at every lookup and hold no state; the object they are
+made for (`owner`) is what outlives them.  An open file whose path no longer
+leads to the same owner is a file whose device has gone away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar, overload
+
+T = TypeVar("T")
+Show: TypeAlias = Callable[[T], str]
+Store: TypeAlias = Callable[[T, bytes], int | None]
+
+__all__ = [
+    "Attribute",
+    "Attributes",
+    "Directory",
+    "Group",
+    "Listing",
+    "Node",
+    "ProcDirectory",
+    "Symlink",
+    "constant",
+    "walk",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A file: text when read, one command when written.
+
+    `mode` is the permission bits.  `size` is the st_size that sysfs reports
+    for it; None where the file system decides.  `show` returns the whole text;
+    `store` takes the bytes of exactly one write(2) and either does all that it
+    says or raises one OSError and changes nothing.  It returns None, or the
+    number that write(2) returns where that is not the number of bytes written.
+    """
+
+    mode: int
+    owner: object
+    show: Callable[[], bytes] | None = None
+    store: Callable[[bytes], int | None] | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Symlink:
+    """A symbolic link; `target` is what readlink(2) returns."""
+
+    target: str
+    mode: int = 0o777
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Children that come and go: one `kind` of node, named by the model."""
+
+    kind: type[Attribute | Directory | Symlink]
+    names: Callable[[], Iterable[str]]
+    make: Callable[[str], Attribute | Directory | Symlink | None]
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory, read like `ls`: what is always there, then what comes and goes.
+
+    `entries` maps a name to a node, or to a function that makes the node or
+    returns None while there is no such entry.
+    """
+
+    groups: tuple[Group, ...] = ()
+    entries: Mapping[str, Node | Callable[[], Node | None]] = field(default_factory=dict)
+    listings: tuple[Listing, ...] = ()
+    mode: int = 0o755
+    owner: object = None
+
+    def lookup(self, name: str) -> Node | None:
+        """The entry of that name, or None."""
+        entry = self.entries.get(name)
+        if entry is not None:
+            return entry() if callable(entry) else entry
+        for group in self.groups:
+            attribute = group.lookup(name)
+            if attribute is not None:
+                return attribute
+        for listing in self.listings:
+            node = listing.make(name)
+            if node is not None:
+                return node
+        return None
+
+    def children(self) -> Iterator[tuple[str, type[Attribute | Directory | Symlink]]]:
+        """Name and kind of every entry, in readdir order."""
+        for group in self.groups:
+            for name in group.names():
+                yield name, Attribute
+        for name, entry in self.entries.items():
+            node = entry() if callable(entry) else entry
+            if node is not None:
+                yield name, Directory if isinstance(node, Directory) else type(node)
+        for listing in self.listings:
+            for name in listing.names():
+                yield name, listing.kind
+
+    @property
+    def nlink(self) -> int:
+        """2 and one for each sub-directory, as kernfs and procfs count."""
+        return 2 + sum(kind is Directory for _, kind in self.children())
+
+
+class ProcDirectory(Directory):
+    """A directory of procfs: mode 0555, entries by length of name, then by name.
+
+    Mirrors `fs/proc/generic.c: proc_match`, by which procfs sorts.
+    """
+
+    def __init__(
+        self,
+        groups: tuple[Group, ...] = (),
+        entries: Mapping[str, Node | Callable[[], Node | None]] | None = None,
+        listings: tuple[Listing, ...] = (),
+        owner: object = None,
+    ) -> None:
+        super().__init__(groups, entries or {}, listings, 0o555, owner)
+
+    def children(self) -> Iterator[tuple[str, type[Attribute | Directory | Symlink]]]:
+        """Name and kind of every entry, in readdir order."""
+        return iter(sorted(super().children(), key=lambda child: (len(child[0]), child[0])))
+
+
+Node = Attribute | Directory | Symlink
+
+
+def constant(text: str, mode: int = 0o444, size: int | None = None) -> Attribute:
+    """A file whose text never changes."""
+    return Attribute(mode, text, text.encode, None, size)
+
+
+@dataclass(slots=True)
+class _Declaration(Generic[T]):
+    """What the kernel's DEVICE_ATTR declares: a name, a mode, a show, a store."""
+
+    show: Show[T] | None = None
+    store: Store[T] | None = None
+    mode: int | None = None
+    size: int | None = None
+    visible: Callable[[T], bool] | None = None
+
+    @property
+    def permissions(self) -> int:
+        """The mode given, or the one of DEVICE_ATTR_RO, _WO or _RW."""
+        if self.mode is not None:
+            return self.mode
+        return (0o444 if self.show else 0) | (0o200 if self.store else 0)
+
+
+class Attributes(Generic[T]):
+    """An attribute group: the files that every object of one type has.
+
+    `show` and `store` are decorators, with or without parentheses.
+    """
+
+    def __init__(self) -> None:
+        self._declarations: dict[str, _Declaration[T]] = {}
+
+    @overload
+    def show(self, function: Show[T], /) -> Show[T]: ...
+    @overload
+    def show(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        mode: int | None = None,
+        size: int | None = None,
+        visible: Callable[[T], bool] | None = None,
+    ) -> Callable[[Show[T]], Show[T]]: ...
+    def show(
+        self,
+        function: Show[T] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        mode: int | None = None,
+        size: int | None = None,
+        visible: Callable[[T], bool] | None = None,
+    ) -> Show[T] | Callable[[Show[T]], Show[T]]:
+        """Declare what a read returns; the file exists while `visible` says so."""
+
+        def declare(show: Show[T]) -> Show[T]:
+            declaration = self._declare(name or show.__name__.removesuffix("_show"))
+            declaration.show, declaration.size, declaration.visible = show, size, visible
+            declaration.mode = mode if mode is not None else declaration.mode
+            return show
+
+        return declare if function is None else declare(function)
+
+    @overload
+    def store(self, function: Store[T], /) -> Store[T]: ...
+    @overload
+    def store(
+        self, /, *, name: str | None = None, mode: int | None = None
+    ) -> Callable[[Store[T]], Store[T]]: ...
+    def store(
+        self,
+        function: Store[T] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        mode: int | None = None,
+    ) -> Store[T] | Callable[[Store[T]], Store[T]]:
+        """Declare what one write(2) does."""
+
+        def declare(store: Store[T]) -> Store[T]:
+            declaration = self._declare(name or store.__name__.removesuffix("_store"))
+            declaration.store = store
+            declaration.mode = mode if mode is not None else declaration.mode
+            return store
+
+        return declare if function is None else declare(function)
+
+    def _declare(self, name: str) -> _Declaration[T]:
+        return self._declarations.setdefault(name, _Declaration())
+
+    def on(self, owner: T) -> Group:
+        """The files of one object."""
+        return Group(self._names(owner), lambda name: self._make(owner, name))
+
+    def _names(self, owner: T) -> Callable[[], Iterable[str]]:
+        def names() -> Iterator[str]:
+            for name, declaration in self._declarations.items():
+                if declaration.visible is None or declaration.visible(owner):
+                    yield name
+
+        return names
+
+    def _make(self, owner: T, name: str) -> Attribute | None:
+        declaration = self._declarations.get(name)
+        if declaration is None or (declaration.visible and not declaration.visible(owner)):
+            return None
+        show, store = declaration.show, declaration.store
+        return Attribute(
+            declaration.permissions,
+            owner,
+            None if show is None else lambda: show(owner).encode(),
+            None if store is None else lambda data: store(owner, data),
+            declaration.size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An attribute group of one object: see `Attributes.on`."""
+
+    names: Callable[[], Iterable[str]]
+    lookup: Callable[[str], Attribute | None]
+
+
+def walk(root: Directory, path: str) -> Node | None:
+    """The node at `path` (absolute, links not followed), or None."""
+    node: Node | None = root
+    for name in path.split("/"):
+        if not name:
+            continue
+        if not isinstance(node, Directory):
+            return None
+        node = node.lookup(name)
+    return node
