@@ -1,0 +1,104 @@
+"""Profiles: which machine this is, as TOML, built in or one's own.
+
+`load` takes the name of a built-in profile or the path of a file.  What is
+wrong with a profile is one `ProfileError`, whose text is one sentence that
+names the file, the line and the key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fakeproc.profiles.schema import Profile
+
+__all__ = ["Profile", "ProfileError", "description", "load", "names", "parse", "source"]
+
+_PLAIN_WORDS = {"extra_forbidden": "there is no such key", "missing": "must be given"}
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be used; the text says where and why."""
+
+
+def names() -> list[str]:
+    """The built-in profiles."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def source(name: str) -> str:
+    """The TOML of a built-in profile; raises ProfileError when there is none."""
+    if name not in names():
+        raise ProfileError(f"no profile is called {name!r}; built in are: {', '.join(names())}")
+    return resources.files(__name__).joinpath(f"{name}.toml").read_text()
+
+
+@cache
+def description(name: str) -> str:
+    """What a built-in profile is, in one line."""
+    return str(tomllib.loads(source(name))["description"])
+
+
+def load(name_or_path: str) -> Profile:
+    """A built-in profile by name, or one from a file (a path, or a name in .toml)."""
+    if "/" not in name_or_path and not name_or_path.endswith(".toml"):
+        return parse(source(name_or_path), f"{name_or_path}.toml", name_or_path)
+    path = Path(name_or_path)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path}: not a text file ({error.reason})") from error
+    return parse(text, str(path), path.stem)
+
+
+def parse(text: str, origin: str, name: str) -> Profile:
+    """A profile from TOML; `origin` is what errors call the file."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{origin}: not TOML: {error}") from error
+    try:
+        return Profile.model_validate({**document, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        line = _line_of(text, first["loc"])
+        where = f"{origin}, line {line}" if line else origin
+        message = _PLAIN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+        raise ProfileError(f"{where}: {key or 'profile'}: {message}") from error
+
+
+def _line_of(text: str, location: tuple[Any, ...]) -> int | None:
+    """The line that a key stands on, as near as one can tell from the text.
+
+    tomllib keeps no positions.  Headers are followed down to the last table
+    of the location (the n-th `[[…]]` for a list), then the key is looked for;
+    an inline table is found by the line that its key begins.
+    """
+    lines = text.splitlines()
+    at, found, header = 0, None, ""
+    for part, following in zip(location, (*location[1:], None), strict=True):
+        if isinstance(part, int):
+            continue
+        header = f"{header}.{part}" if header else str(part)
+        brackets = f"[[{header}]]" if isinstance(following, int) else f"[{header}]"
+        skip = following if isinstance(following, int) else 0
+        for number in range(at, len(lines)):
+            line = lines[number].strip()
+            if line.startswith(brackets):
+                if skip == 0:
+                    at, found = number + 1, number + 1
+                    break
+                skip -= 1
+            elif line.split("=", 1)[0].strip() == str(part):
+                at, found = number, number + 1
+                break
+    return found

@@ -1,0 +1,193 @@
+"""The generic IRQ layer: descriptors, their actions, counts and affinity.
+
+Mirrors `kernel/irq/irqdesc.c`, `manage.c`, `irqdomain.c` and what
+`kernel/irq/proc.c` asks of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from dataclasses import dataclass, field
+from errno import EBUSY, EINVAL
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.log import KERN_ERR
+
+if TYPE_CHECKING:
+    from fakeproc.guest.cpus import Cpus
+    from fakeproc.guest.log import KernelLog
+
+__all__ = ["U32", "IrqChip", "IrqCore", "IrqDesc"]
+
+U32 = 0xFFFF_FFFF  # counters of interrupts are unsigned int, and wrap
+
+
+class IrqChip(ABC):
+    """`struct irq_chip`: how one kind of interrupt is steered."""
+
+    name: str
+    # IRQ_MOVE_PCNTXT: whether a move takes place at once; else it waits until
+    # the interrupt fires next (`kernel/irq/migration.c`).
+    moves_at_once = True
+
+    @abstractmethod
+    def set_affinity(self, desc: IrqDesc, mask: int) -> None:
+        """Steer an interrupt to one CPU of `mask`, all of which are online.
+
+        Raises OSError with what the kernel's chip returns.
+        """
+
+    @abstractmethod
+    def effective_affinity(self, desc: IrqDesc) -> int:
+        """The CPUs that the interrupt is really steered to."""
+
+
+@dataclass(slots=True, eq=False)
+class IrqDesc:
+    """`struct irq_desc`: one Linux interrupt."""
+
+    irq: int
+    chip: IrqChip
+    hwirq: int
+    affinity: int
+    flow_name: str | None = None  # what follows the hwirq in /proc/interrupts
+    trigger: str = "edge"
+    node: int = -1  # NUMA_NO_NODE
+    settable: bool = True  # whether user space may set the affinity
+    managed: bool = False  # IRQD_AFFINITY_MANAGED
+    affinity_set: bool = False  # IRQD_AFFINITY_SET: somebody chose, keep it on request
+    pending: int | None = None  # a mask that waits for the next interrupt
+    hint: int = 0
+    actions: list[str] = field(default_factory=list)
+    in_proc: bool = False  # whether /proc/irq/<n> exists: from the first request on
+    counts: dict[int, int] = field(default_factory=dict)  # by CPU; absent is 0
+    total: int = 0
+
+    @property
+    def effective(self) -> int:
+        """The CPUs that the interrupt is steered to."""
+        return self.chip.effective_affinity(self)
+
+    @property
+    def shown_affinity(self) -> int:
+        """What smp_affinity shows: the pending mask where there is one."""
+        return self.affinity if self.pending is None else self.pending
+
+
+class IrqCore:
+    """All interrupts of the guest."""
+
+    def __init__(self, cpus: Cpus, log: KernelLog, floor: int, nr_irqs: int) -> None:
+        self.descs: dict[int, IrqDesc] = {}
+        self.default_affinity = cpus.possible
+        # Lowest number for an interrupt that may choose: the IO-APICs' inputs
+        # on x86 (`arch_dynirq_lower_bound`).
+        self.floor = floor
+        self.nr_irqs = nr_irqs
+        # By CPU, every interrupt ever counted, also of freed descriptors
+        # (`kstat.irqs_sum`).
+        self.irqs_sum: Counter[int] = Counter()
+        self._lowest_free = floor
+        self._cpus = cpus
+        self._log = log
+
+    # Life cycle
+
+    def create(self, chip: IrqChip, hwirq: int, irq: int | None = None) -> IrqDesc:
+        """Allocate a descriptor: `irq`, or the lowest number free from the floor on."""
+        if irq is None:
+            irq = self._lowest_free
+            while irq in self.descs:
+                irq += 1
+            self._lowest_free = irq + 1
+        desc = IrqDesc(irq, chip, hwirq, self.default_affinity)
+        self.descs[irq] = desc
+        self.nr_irqs = max(self.nr_irqs, irq + 1)
+        return desc
+
+    def free(self, desc: IrqDesc) -> None:
+        """Give a descriptor back; its number is the next to be taken if it is lowest."""
+        del self.descs[desc.irq]
+        if self.floor <= desc.irq < self._lowest_free:
+            self._lowest_free = desc.irq
+
+    def request(self, desc: IrqDesc, name: str) -> None:
+        """`request_irq` without IRQF_SHARED: install an action and start the interrupt.
+
+        Raises OSError EBUSY when there is an action already.
+        """
+        if desc.actions:
+            flags = 0x200000
+            self._log.say(
+                f"genirq: Flags mismatch irq {desc.irq}. {flags:08x} ({name})"
+                f" vs. {flags:08x} ({desc.actions[0]})",
+                KERN_ERR,
+            )
+            raise OSError(EBUSY, f"IRQ {desc.irq} already has the action {desc.actions[0]}")
+        desc.actions.append(name)
+        desc.in_proc = True
+        # irq_setup_affinity: what was set before, else the default.  An error
+        # of the chip is not looked at; the driver sets what it wants next.
+        wanted = (desc.affinity if desc.affinity_set else self.default_affinity) & self._cpus.online
+        with contextlib.suppress(OSError):
+            self._program(desc, wanted or self._cpus.online)
+
+    def release(self, desc: IrqDesc) -> None:
+        """`free_irq`: remove the actions; /proc/irq/<n> stays, the hint goes."""
+        desc.actions.clear()
+        desc.hint = 0
+
+    # Affinity
+
+    def set_affinity(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_set_affinity`: the chip gets what is online of `mask`; all of it is kept.
+
+        Raises OSError EINVAL without an online CPU, or what the chip raises;
+        then nothing has changed.
+        """
+        online = mask & self._cpus.online
+        if not online:
+            raise OSError(EINVAL, "no CPU of the mask is online")
+        if desc.chip.moves_at_once:
+            self._program(desc, mask)
+        else:
+            desc.pending = mask
+        desc.affinity_set = True
+
+    def set_affinity_and_hint(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_set_affinity_and_hint`: an error of the chip is not looked at."""
+        desc.hint = mask
+        with contextlib.suppress(OSError):
+            self.set_affinity(desc, mask)
+
+    def set_default_affinity(self, mask: int) -> None:
+        """`default_affinity_write`; raises OSError EINVAL without an online CPU."""
+        if not mask & self._cpus.online:
+            raise OSError(EINVAL, "no CPU of the mask is online")
+        self.default_affinity = mask
+
+    def _program(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_do_set_affinity`."""
+        desc.chip.set_affinity(desc, mask & self._cpus.online)
+        desc.affinity = mask
+
+    # Counting
+
+    def count(self, desc: IrqDesc, cpu: int, number: int = 1) -> None:
+        """`kstat_incr_irqs_this_cpu`, and the move that waited for the interrupt."""
+        desc.counts[cpu] = (desc.counts.get(cpu, 0) + number) & U32
+        desc.total = (desc.total + number) & U32
+        self.irqs_sum[cpu] += number
+        if desc.pending is not None:
+            mask, desc.pending = desc.pending, None
+            if mask & self._cpus.online:
+                self._program(desc, mask)
+
+    def restore(self, desc: IrqDesc, counts: dict[int, int]) -> None:
+        """Let an interrupt have counted so much already."""
+        self.irqs_sum.subtract(desc.counts)
+        self.irqs_sum.update(counts)
+        desc.counts = {cpu: count for cpu, count in counts.items() if count}
+        desc.total = sum(counts.values()) & U32

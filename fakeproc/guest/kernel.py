@@ -1,0 +1,100 @@
+"""The emulated Linux kernel: its parts, wired together and booted (`GuestPort`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.accounting import Accounting
+from fakeproc.guest.apic import GSI_TOP, ApicChip, nr_irqs_at_boot
+from fakeproc.guest.cpus import Cpus, cpu_mask
+from fakeproc.guest.irq import IrqCore
+from fakeproc.guest.log import KERN_NOTICE, KernelLog
+from fakeproc.guest.personality import RFC
+from fakeproc.guest.vmbus.bus import Vmbus
+
+from fakeproc.timeline import MICROSECOND
+
+if TYPE_CHECKING:
+    from fakeproc.messages import HostMessage, HostPort
+    from fakeproc.profiles.schema import Profile
+    from fakeproc.timeline import Timeline
+
+__all__ = ["Kernel"]
+
+
+class Kernel:
+    """One guest.  `profile` is what the machine is made of."""
+
+    def __init__(self, timeline: Timeline, profile: Profile, host: HostPort) -> None:
+        self.profile = profile
+        self.personality = RFC
+        self.timeline = timeline
+        self.log = KernelLog(timeline)
+        self.cpus = Cpus(profile.cpus)
+        self.irqs = IrqCore(self.cpus, self.log, GSI_TOP, nr_irqs_at_boot(self.cpus.nr_cpu_ids))
+        self.accounting = Accounting(self.irqs)
+        self.vmbus = Vmbus(
+            timeline,
+            self.cpus,
+            self.irqs,
+            self.accounting,
+            self.log,
+            host,
+            self.personality,
+            {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
+        )
+
+    def boot(self) -> None:
+        """Come up as far as a user sees it: other interrupts, then the VMBus."""
+        kernel = self.profile.kernel
+        self.log.say(f"Linux version {self.version}", KERN_NOTICE)
+        self.log.say(f"Command line: {kernel.cmdline}")
+        self.log.say("Hypervisor detected: Microsoft Hyper-V")
+        self._request_other_irqs()
+        self.timeline.start(self.vmbus.connect())
+
+    @property
+    def version(self) -> str:
+        """`linux_banner` without its first two words."""
+        kernel = self.profile.kernel
+        return f"{kernel.release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
+
+    def _request_other_irqs(self) -> None:
+        chips: dict[str, ApicChip] = {}
+        for wanted in self.profile.irqs:
+            chip = chips.setdefault(wanted.chip, ApicChip(wanted.chip))
+            desc = self.irqs.create(chip, wanted.hwirq, wanted.irq)
+            desc.flow_name, desc.trigger, desc.node = wanted.flow, wanted.trigger, wanted.node
+            desc.settable, desc.managed = wanted.settable, wanted.managed
+            chip.start(desc, wanted.effective)
+            for action in wanted.actions:
+                desc.actions.append(action)
+                desc.in_proc = True
+            if wanted.affinity is not None:
+                desc.affinity, desc.affinity_set = cpu_mask(wanted.affinity), True
+
+    def restore_counts(self) -> None:
+        """Let the guest have run as long, and counted as much, as its profile says.
+
+        Where the profile gives a counter no value, the one of the boot stays.
+        """
+        for irq in self.profile.irqs:
+            self.irqs.restore(self.irqs.descs[irq.irq], irq.counts)
+        for device in self.profile.vmbus.devices:
+            for wanted in device.channels:
+                channel = self.vmbus.channels.get(wanted.relid)
+                if channel is not None and channel.desc is not None:
+                    self.irqs.restore(channel.desc, wanted.counts)
+                    for cpu, number in wanted.counts.items():
+                        self.vmbus.callback(channel, cpu, number)
+        for row, counts in self.profile.arch.items():
+            self.accounting.restore_arch(row, counts)
+
+    def interrupt(
+        self, vp: int, relids: dict[int, int], message: HostMessage | None = None
+    ) -> None:
+        """`vmbus_isr` on CPU `vp`, with patch 9: only a control message counts on HYP."""
+        self.vmbus.handle_events(vp, relids)
+        if message is not None:
+            self.accounting.count_arch("HYP", vp)
+            self.vmbus.handle_message(message)

@@ -1,0 +1,329 @@
+"""The VMBus driver: the connection to the host, and the life of every channel.
+
+Mirrors `drivers/hv/connection.c`, `channel.c`, `channel_mgmt.c` and the
+interrupt handler of `vmbus_drv.c`, with the series applied: every channel's
+relid is mapped to a Linux IRQ when it is offered, and the IRQ is requested
+when the channel is opened.
+"""
+
+from __future__ import annotations
+
+import itertools
+from errno import EAGAIN, EINVAL, EIO, ENOBUFS
+from typing import TYPE_CHECKING, TypeAlias
+
+from fakeproc.guest.log import KERN_ERR
+from fakeproc.guest.vmbus.channel import Channel, ChannelState, Ring, VmbusDevice
+from fakeproc.guest.vmbus.devices import UNSUPPORTED, device_type
+from fakeproc.guest.vmbus.drivers import Driver, built_in_drivers
+from fakeproc.guest.vmbus.irqchip import VMBusChip
+from fakeproc.guest.vmbus.placement import Placement
+from fakeproc.messages import (
+    AllOffersDelivered,
+    CloseChannel,
+    GpadlCreated,
+    GpadlHeader,
+    GpadlTeardown,
+    GpadlTorndown,
+    GuestMessage,
+    HostMessage,
+    HostPort,
+    HvStatus,
+    InitiateContact,
+    ModifyChannel,
+    ModifyChannelResponse,
+    OfferChannel,
+    OpenChannel,
+    OpenChannelResult,
+    RequestOffers,
+    RescindChannelOffer,
+    SubchannelRequest,
+    VersionResponse,
+)
+from fakeproc.timeline import Completion, Sleeper, Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from fakeproc.guest.accounting import Accounting
+    from fakeproc.guest.cpus import Cpus
+    from fakeproc.guest.irq import IrqCore, IrqDesc
+    from fakeproc.guest.log import KernelLog
+    from fakeproc.guest.personality import Personality
+
+__all__ = ["RETARGETING", "Vmbus"]
+
+RETARGETING = (4, 1)  # VERSION_WIN10_V4_1, the first protocol with ModifyChannel
+PACKET_BYTES = 64  # what a packet takes in a ring, on the average
+
+# What a task waits for: the kind of the answer and what it is about.
+Awaited: TypeAlias = tuple[type[HostMessage], int]
+
+
+class Numbers:
+    """Small numbers, handed out lowest first (`ida_alloc`)."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self) -> int:
+        """The lowest number that nobody has."""
+        number = next(n for n in itertools.count() if n not in self._taken)
+        self._taken.add(number)
+        return number
+
+    def give_back(self, number: int) -> None:
+        """Let others have it."""
+        self._taken.discard(number)
+
+
+class Vmbus:
+    """The guest's end of the VMBus."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        cpus: Cpus,
+        irqs: IrqCore,
+        accounting: Accounting,
+        log: KernelLog,
+        host: HostPort,
+        personality: Personality,
+        probe_delays: Mapping[UUID, int],
+    ) -> None:
+        self.cpus = cpus
+        self.irqs = irqs
+        self.version: tuple[int, int] = (0, 0)
+        self.devices: dict[str, VmbusDevice] = {}  # by instance GUID, in order of offer
+        self.channels: dict[int, Channel] = {}  # by relid
+        self.drivers = {d.name: d for d in built_in_drivers(personality.netvsc_channels)}
+        self.autoprobe = True
+        self.scsi_hosts = Numbers()
+        self.modifychannels_sent = 0
+        self.modifychannels_completed = 0
+        self.chip = VMBusChip(cpus, self.channels.get, self._retarget)
+        self.placement = Placement(cpus, self.channels.values)
+        self._timeline = timeline
+        self._accounting = accounting
+        self._log = log
+        self._host = host
+        self._versions = personality.vmbus_versions
+        self._probe_delays = probe_delays  # ns, by instance: who loses the race at boot
+        self._awaited: dict[Awaited, Completion[object]] = {}
+        self._gpadl = itertools.count(0xE1E10)
+
+    # The connection (connection.c)
+
+    def connect(self) -> Sleeper[None]:
+        """`vmbus_connect` and `vmbus_request_offers`: the newest version both speak."""
+        for version in self._versions:
+            self._post(InitiateContact(version))
+            answer = yield self._await(VersionResponse, 0)
+            if isinstance(answer, VersionResponse) and answer.supported:
+                self.version = version
+                break
+        else:
+            raise OSError(EINVAL, "the host speaks no version of the VMBus protocol that we do")
+        self._log.say(f"hv_vmbus: Vmbus version:{self.version[0]}.{self.version[1]}")
+        for name in self.drivers:
+            self._log.say(f"hv_vmbus: registering driver {name}")
+        self._post(RequestOffers())
+        yield self._await(AllOffersDelivered, 0)
+
+    def _post(self, message: GuestMessage) -> None:
+        """`vmbus_post_msg`; raises OSError EAGAIN, ENOBUFS or EINVAL."""
+        status = self._host.post_message(message)
+        match status:
+            case HvStatus.SUCCESS:
+                return
+            case HvStatus.INVALID_CONNECTION_ID:
+                raise OSError(EAGAIN, "the host's message port is not there yet")
+            case HvStatus.INSUFFICIENT_MEMORY | HvStatus.INSUFFICIENT_BUFFERS:
+                raise OSError(ENOBUFS, "the host has no buffer for another message")
+            case _:
+                self._log.say(f"hv_vmbus: hv_post_msg() failed; error code:{status:d}", KERN_ERR)
+                raise OSError(EINVAL, f"the host refused the message with status {status:d}")
+
+    def _await(self, kind: type[HostMessage], about: int) -> Completion[object]:
+        return self._awaited.setdefault((kind, about), Completion())
+
+    def _arrived(self, about: int, message: HostMessage) -> None:
+        awaited = self._awaited.pop((type(message), about), None)
+        if awaited is not None:
+            awaited.complete(message)
+
+    # Interrupts and messages (vmbus_drv.c)
+
+    def handle_events(self, cpu: int, relids: dict[int, int]) -> None:
+        """`vmbus_chan_sched`: event flags found on `cpu`, and how often each was set.
+
+        A relid that is not mapped, or whose channel was rescinded, counts
+        nowhere (patch 9), nor does an interrupt without an action
+        (`handle_simple_irq`).
+        """
+        for relid, number in relids.items():
+            channel = self.channels.get(relid)
+            if channel is None or channel.desc is None or channel.rescinded:
+                continue
+            if channel.desc.actions:
+                self.irqs.count(channel.desc, cpu, number)
+                self.callback(channel, cpu, number)
+
+    def callback(self, channel: Channel, cpu: int, number: int) -> None:
+        """`onchannel_callback`: read what the host wrote, answer, signal the host.
+
+        Nothing, where the driver has closed the channel.
+        """
+        driver = channel.device.driver
+        if channel.outbound is None or channel.inbound is None or driver is None:
+            return
+        channel.interrupts += number
+        channel.events += number
+        channel.inbound.bytes_through += number * PACKET_BYTES
+        channel.outbound.bytes_through += number * PACKET_BYTES
+        self._accounting.raise_softirq(driver.softirq, cpu, number)
+
+    def handle_message(self, message: HostMessage) -> None:
+        """`vmbus_onmessage`: the table of handlers for what the host says."""
+        match message:
+            case OfferChannel():
+                self._offered(message)
+            case RescindChannelOffer(relid):
+                self._rescinded(relid)
+            case VersionResponse() | AllOffersDelivered():
+                self._arrived(0, message)
+            case GpadlCreated(relid) | OpenChannelResult(relid):
+                self._arrived(relid, message)
+            case GpadlTorndown(gpadl):
+                self._arrived(gpadl, message)
+            case ModifyChannelResponse(relid, status):
+                self.modifychannels_completed += 1
+                if status:
+                    self._log.say(
+                        f"hv_vmbus: Error status {status:x} in MODIFYCHANNEL response"
+                        f" for relid {relid}",
+                        KERN_ERR,
+                    )
+
+    # Offers (channel_mgmt.c)
+
+    def _offered(self, offer: OfferChannel) -> None:
+        """`vmbus_onoffer` and `vmbus_process_offer`."""
+        if offer.class_id in UNSUPPORTED:
+            return
+        kind = device_type(offer.class_id)
+        name = str(offer.instance_id)
+        device = self.devices.get(name) if offer.subchannel_index else VmbusDevice(kind, offer)
+        if device is None:
+            return  # a sub-channel of a device that is gone
+        channel = Channel(offer, device, kind.irq_name)
+        channel.desc = self.irqs.create(self.chip, offer.relid)
+        self.channels[offer.relid] = channel
+        channel.target_cpu = self.placement.choose(channel)
+        device.channels.append(channel)
+        if channel.is_primary:
+            self.devices[name] = device
+            if self.autoprobe:
+                self._attach(device)
+        elif device.driver is not None:
+            self._timeline.start(device.driver.subchannel_offered(self, channel))
+
+    def _attach(self, device: VmbusDevice) -> None:
+        driver = next((d for d in self.drivers.values() if d.matches(device)), None)
+        if driver is not None:
+            device.driver = driver
+            self._timeline.start(self._probe(driver, device))
+
+    def _probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+        yield self._probe_delays.get(device.offer.instance_id, 0)
+        yield from driver.probe(self, device)
+
+    def ask_for_subchannels(self, device: VmbusDevice, count: int) -> None:
+        """Ask the device, in its own protocol, for as many sub-channels as it has."""
+        count = min(count, device.offer.subchannels_available)
+        if count > 0:
+            self._host.send_packet(SubchannelRequest(device.primary.relid, count))
+
+    def _rescinded(self, relid: int) -> None:
+        """`vmbus_onoffer_rescind`: an offer that was dropped is not missed."""
+
+    # Channels (channel.c)
+
+    def open(self, channel: Channel, ring_size: int) -> Sleeper[None]:
+        """`vmbus_open` with rings of `ring_size` bytes each way.
+
+        Raises OSError: EINVAL when the channel is not in state OPEN, EBUSY
+        when its IRQ is taken, EAGAIN when the host says no, or what posting a
+        message gives.  The channel is then as it was.
+        """
+        if channel.state is not ChannelState.OPEN or channel.desc is None:
+            raise OSError(EINVAL, f"channel {channel.relid} is in state {channel.state:d}")
+        channel.state = ChannelState.OPENING
+        try:
+            yield from self._open(channel, channel.desc, ring_size)
+        except OSError:
+            channel.state = ChannelState.OPEN
+            channel.outbound = channel.inbound = None
+            raise
+
+    def _open(self, channel: Channel, desc: IrqDesc, ring_size: int) -> Sleeper[None]:
+        channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
+        channel.gpadl = next(self._gpadl)
+        self._post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // 4096))
+        yield self._await(GpadlCreated, channel.relid)
+        self.irqs.request(desc, channel.irq_name)
+        self.irqs.set_affinity_and_hint(desc, 1 << channel.target_cpu)
+        try:
+            self._post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
+            result = yield self._await(OpenChannelResult, channel.relid)
+            if isinstance(result, OpenChannelResult) and result.status:
+                raise OSError(EAGAIN, f"the host did not open channel {channel.relid}")
+        except OSError:
+            self.irqs.release(desc)
+            raise
+        channel.state = ChannelState.OPENED
+
+    def close(self, channel: Channel) -> Sleeper[None]:
+        """`vmbus_close`: the IRQ is freed, the mapping of the relid stays."""
+        if channel.state is not ChannelState.OPENED:
+            return
+        channel.state = ChannelState.OPEN
+        self._post(CloseChannel(channel.relid))
+        self._post(GpadlTeardown(channel.relid, channel.gpadl))
+        yield self._await(GpadlTorndown, channel.gpadl)
+        channel.outbound = channel.inbound = None
+        if channel.desc is not None:
+            self.irqs.release(channel.desc)
+
+    # Affinity (vmbus_drv.c)
+
+    def check_retargeting(self) -> None:
+        """Raise OSError EIO where the host cannot re-target channels at all."""
+        if self.version < RETARGETING:
+            major, minor = self.version
+            raise OSError(EIO, f"VMBus protocol {major}.{minor} has no ModifyChannel message")
+
+    def set_target_cpu(self, channel: Channel, cpu: int) -> None:
+        """`target_cpu_store` of the series, once the number is read.
+
+        Raises OSError: EINVAL for a CPU that is not, is offline or isolated;
+        EIO for another CPU than now while the channel is not opened.
+        """
+        if cpu >= self.cpus.nr_cpu_ids:
+            raise OSError(EINVAL, f"there is no CPU {cpu}")
+        if channel.desc is None:
+            raise OSError(EINVAL, f"channel {channel.relid} has no IRQ")
+        self.irqs.set_affinity(channel.desc, 1 << cpu)
+
+    def _retarget(self, channel: Channel, cpu: int) -> None:
+        """`vmbus_send_modifychannel`: tell the host, and believe it done.
+
+        Raises OSError EINVAL on a protocol below 4.1, or what posting gives.
+        """
+        if self.version < RETARGETING:
+            raise OSError(EINVAL, "the host's VMBus protocol has no ModifyChannel message")
+        self._post(ModifyChannel(channel.relid, cpu))
+        self.modifychannels_sent += 1
+        old, channel.target_cpu = channel.target_cpu, cpu
+        self.placement.moved(channel, old)

@@ -1,0 +1,139 @@
+"""The VMBus drivers of the guest: what they bind to, and what they do with a channel.
+
+A driver is data where drivers differ by data (which classes, how large a
+ring), and a subclass where they differ by behaviour: which name a channel's
+interrupt gets (patches 4 and 5 of the series) and who wants sub-channels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakeproc.classes import CLASS_GUIDS
+from fakeproc.guest.vmbus.channel import PAGE_SIZE
+from fakeproc.timeline import MILLISECOND
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from fakeproc.guest.vmbus.bus import Vmbus
+    from fakeproc.guest.vmbus.channel import Channel, VmbusDevice
+    from fakeproc.timeline import Sleeper
+
+__all__ = ["Driver", "Netvsc", "Storvsc", "built_in_drivers"]
+
+KIB = 1024
+NEGOTIATION = 5 * MILLISECOND  # a driver and its device agree on what they can do
+VRSS_CHANNEL_MAX = 64  # drivers/net/hyperv/hyperv_net.h
+
+
+def _ring_size(payload: int) -> int:
+    """`VMBUS_RING_SIZE`: a header page and the payload, in whole pages."""
+    return -(-(PAGE_SIZE + payload) // PAGE_SIZE) * PAGE_SIZE
+
+
+class Driver:
+    """`struct hv_driver`: binds to devices by class GUID."""
+
+    softirq = "TASKLET"  # where a channel's callback runs (HV_CALL_BATCHED)
+
+    def __init__(self, name: str, classes: tuple[str, ...], ring_size: int) -> None:
+        self.name = name
+        self.id_table = frozenset(CLASS_GUIDS[name] for name in classes)
+        self.dynamic_ids: list[UUID] = []  # from new_id
+        self.ring_size = ring_size  # bytes, each direction
+
+    def matches(self, device: VmbusDevice) -> bool:
+        """`hv_vmbus_get_id`: an override decides alone, else the ids do."""
+        if device.driver_override is not None:
+            return device.driver_override == self.name
+        class_id = device.offer.class_id
+        return class_id in self.dynamic_ids or class_id in self.id_table
+
+    def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Open the primary channel.  Raises OSError when that fails."""
+        yield from bus.open(device.primary, self.ring_size)
+
+    def subchannel_offered(self, _bus: Vmbus, _channel: Channel) -> Sleeper[None]:
+        """`sc_creation_callback`: most drivers never asked for one."""
+        yield from ()
+
+    def remove(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Close every channel, the primary last (`vmbus_disconnect_ring`)."""
+        for channel in reversed(device.channels):
+            yield from bus.close(channel)
+
+
+class Storvsc(Driver):
+    """`drivers/scsi/storvsc_drv.c`: SCSI, IDE and Fibre Channel controllers."""
+
+    def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Become a SCSI host, open the primary channel, ask for sub-channels."""
+        device.scsi_host = bus.scsi_hosts.take()
+        device.primary.irq_name = f"pri@storvsc{device.scsi_host}"
+        try:
+            yield from bus.open(device.primary, self.ring_size)
+        except OSError:
+            self._give_back_host(bus, device)
+            raise
+        yield NEGOTIATION
+        if device.type.name != "ide":  # handle_multichannel_storage
+            bus.ask_for_subchannels(device, bus.cpus.online.bit_count() - 1)
+
+    def subchannel_offered(self, bus: Vmbus, channel: Channel) -> Sleeper[None]:
+        """`handle_sc_creation`."""
+        channel.irq_name = f"sub@storvsc{channel.device.scsi_host}"
+        yield from bus.open(channel, self.ring_size)
+
+    def remove(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Close every channel and give the SCSI host's number back."""
+        yield from super().remove(bus, device)
+        self._give_back_host(bus, device)
+
+    @staticmethod
+    def _give_back_host(bus: Vmbus, device: VmbusDevice) -> None:
+        if device.scsi_host is not None:
+            bus.scsi_hosts.give_back(device.scsi_host)
+            device.scsi_host = None
+
+
+class Netvsc(Driver):
+    """`drivers/net/hyperv`: synthetic network adapters."""
+
+    softirq = "NET_RX"  # HV_CALL_ISR, which schedules NAPI
+
+    def __init__(self, name: str, classes: tuple[str, ...], ring_size: int, channels: int) -> None:
+        super().__init__(name, classes, ring_size)
+        self.channels_wanted = channels
+
+    def _channels(self, bus: Vmbus) -> int:
+        """How many channels it uses in all (`rndis_filter_device_add`)."""
+        return min(VRSS_CHANNEL_MAX, bus.cpus.online.bit_count(), self.channels_wanted)
+
+    def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Open the primary channel and ask for sub-channels."""
+        yield from bus.open(device.primary, self.ring_size)
+        yield NEGOTIATION // 2
+        bus.ask_for_subchannels(device, self._channels(bus) - 1)
+
+    def subchannel_offered(self, bus: Vmbus, channel: Channel) -> Sleeper[None]:
+        """`netvsc_sc_open`: one that was not asked for stays closed."""
+        if channel.offer.subchannel_index < self._channels(bus):
+            yield from bus.open(channel, self.ring_size)
+
+
+def built_in_drivers(netvsc_channels: int) -> list[Driver]:
+    """The drivers of a distribution's kernel, in the order in which they register."""
+    return [
+        Driver("hv_utils", ("shutdown", "timesync", "heartbeat", "kvp", "vss", "fcopy"),
+               _ring_size(12 * KIB)),
+        Storvsc("hv_storvsc", ("ide", "scsi", "fc"), _ring_size(128 * KIB)),
+        Driver("hv_balloon", ("balloon",), _ring_size(16 * KIB)),
+        Driver("hid_hyperv", ("mouse",), _ring_size(36 * KIB)),
+        Driver("hyperv_keyboard", ("keyboard",), _ring_size(36 * KIB)),
+        Driver("hyperv_drm", ("framebuffer",), _ring_size(256 * KIB)),
+        Netvsc("hv_netvsc", ("netvsc",), 128 * PAGE_SIZE, netvsc_channels),
+        Driver("uio_hv_generic", (), 512 * PAGE_SIZE),
+        Driver("hv_pci", ("vpci",), _ring_size(16 * KIB)),
+        Driver("hv_sock", (), _ring_size(24 * KIB)),
+    ]  # fmt: skip

@@ -1,0 +1,50 @@
+"""A machine: a guest, its host, and the time they share."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Literal
+
+from fakeproc.guest.kernel import Kernel
+from fakeproc.guest.log import KERN_NOTICE
+from fakeproc.host.hypervisor import Host
+from fakeproc.timeline import SECOND, ManualClock, RealClock, Timeline
+
+if TYPE_CHECKING:
+    from fakeproc.profiles.schema import Profile
+
+__all__ = ["Machine"]
+
+
+class Machine:
+    """A booted guest on its host, ready to be looked at.
+
+    With the manual clock time stands still, and two machines of one profile
+    that are asked the same things answer the same bytes.
+    """
+
+    def __init__(self, profile: Profile, clock: Literal["real", "manual"] = "real") -> None:
+        self.profile = profile
+        self.timeline = Timeline(RealClock() if clock == "real" else ManualClock())
+        self.host = Host(self.timeline, profile.vmbus)
+        self.kernel = Kernel(self.timeline, profile, self.host)
+        self.host.connect(self.kernel)
+        self.kernel.boot()
+        self.timeline.settle()
+        self.timeline.clock.forward_to(profile.uptime_s * SECOND)
+        self.timeline.catch_up()
+        self.kernel.restore_counts()
+
+    def catch_up(self) -> None:
+        """Run the machine up to now; to be called before it is looked at or touched."""
+        self.timeline.catch_up()
+
+    def note_refusal(self, path: str, data: bytes, error: OSError) -> None:
+        """Say in the guest's log why a write was refused."""
+        written = data[:40].decode(errors="backslashreplace").encode("unicode_escape").decode()
+        more = "…" if len(data) > 40 else ""
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        self.kernel.log.say(
+            f"fakeproc: write of '{written}{more}' to {path} refused: {error.strerror} ({name})",
+            KERN_NOTICE,
+        )

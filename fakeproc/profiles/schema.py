@@ -1,0 +1,262 @@
+"""What a profile may say: the machine, as data, checked before anything is built.
+
+Every key is listed here once, with its unit and its meaning; pydantic refuses
+what is not listed, what has the wrong type, and what contradicts itself.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from fakeproc.classes import CLASS_GUIDS
+
+__all__ = [
+    "MAX_CPUS",
+    "MAX_RELID",
+    "Cache",
+    "Cpus",
+    "Device",
+    "Isolation",
+    "Kernel",
+    "Memory",
+    "MonitorSlot",
+    "OtherIrq",
+    "Profile",
+    "Subchannel",
+    "VMBus",
+]
+
+MAX_CPUS = 2048  # what a Hyper-V guest may have, and more than any does
+MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the protocol's
+
+
+def _by_cpu(value: Any) -> Any:
+    """Counts as a list, one a CPU from CPU 0 on, or as a table of CPU = count."""
+    return dict(enumerate(value)) if isinstance(value, list) else value
+
+
+def _class_guid(value: Any) -> Any:
+    """A class by its name here, or by its GUID."""
+    if not isinstance(value, str) or value in CLASS_GUIDS:
+        return CLASS_GUIDS.get(value, value)
+    try:
+        return UUID(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is neither a GUID nor one of: {', '.join(CLASS_GUIDS)}"
+        ) from None
+
+
+Cpu = Annotated[int, Field(ge=0, lt=MAX_CPUS)]
+Count = Annotated[int, Field(ge=0, lt=1 << 32)]
+Counts = Annotated[dict[Cpu, Count], BeforeValidator(_by_cpu)]
+Relid = Annotated[int, Field(ge=1, le=MAX_RELID)]
+ClassGuid = Annotated[UUID, BeforeValidator(_class_guid)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kernel(_Table):
+    """Which kernel the guest runs, and what was done with the series."""
+
+    version: Literal["6.10"] = "6.10"
+    series: Literal["as meant"] = "as meant"
+    release: str = "6.10.0"  # uname -r
+    build: str = "#1 SMP PREEMPT_DYNAMIC Mon Jun  3 05:09:26 UTC 2024"  # uname -v
+    builder: str = "fakeproc@hyperv"
+    compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
+    cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"
+    max_cpus: int = Field(default=8192, ge=MAX_CPUS)  # CONFIG_NR_CPUS
+
+
+class Cache(_Table):
+    """One cache, of every core or of every package."""
+
+    level: int = Field(ge=1, le=4)
+    type: Literal["Data", "Instruction", "Unified"]
+    size_kib: int = Field(gt=0)
+    ways: int = Field(gt=0)
+    line_bytes: int = Field(default=64, gt=0)
+    shared_by: Literal["core", "package"] = "core"
+
+
+class Isolation(_Table):
+    """CPUs kept free by `isolcpus=`, by what they are kept free of."""
+
+    managed_irq: frozenset[Cpu] = frozenset()
+    domain: frozenset[Cpu] = frozenset()
+
+
+class Cpus(_Table):
+    """The virtual processors; neighbours in number are neighbours in the package."""
+
+    possible: int = Field(ge=1, le=MAX_CPUS)
+    present: int | None = None  # the first so many of the possible ones; default: all
+    offline: frozenset[Cpu] = frozenset()  # present, but not online at the start
+    packages: int = Field(default=1, ge=1)
+    threads_per_core: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    isolated: Isolation = Isolation()
+    vendor: str = "GenuineIntel"
+    family: int = 6
+    model: int = 106
+    stepping: int = 6
+    microcode: int = 0xFFFFFFFF
+    name: str = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"
+    khz: int = Field(default=2_793_438, gt=0)
+    flags: str = ""
+    bugs: str = ""
+    address_bits: tuple[int, int] = (46, 48)  # physical, virtual
+    caches: tuple[Cache, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Cpus:
+        if self.present is not None and not 1 <= self.present <= self.possible:
+            raise ValueError(f"present must be between 1 and possible ({self.possible})")
+        present = self.present or self.possible
+        if self.possible % (self.packages * self.threads_per_core):
+            raise ValueError(
+                f"{self.possible} possible CPUs do not divide into {self.packages} packages"
+                f" of cores with {self.threads_per_core} threads"
+            )
+        if self.possible % self.nodes:
+            raise ValueError(f"{self.possible} possible CPUs do not divide into {self.nodes} nodes")
+        for key, cpus in (
+            ("offline", self.offline),
+            ("isolated.managed_irq", self.isolated.managed_irq),
+            ("isolated.domain", self.isolated.domain),
+        ):
+            if cpus and max(cpus) >= present:
+                raise ValueError(f"{key} names CPU {max(cpus)}, but only {present} are present")
+        if 0 in self.offline:
+            raise ValueError("offline names CPU 0, which boots the guest")
+        return self
+
+
+class Memory(_Table):
+    """The guest's memory, the same in every node."""
+
+    mib_per_node: int = Field(default=16384, gt=0)
+
+
+class MonitorSlot(_Table):
+    """A channel's slot in the monitor pages; `latency` in units of 100 ns."""
+
+    id: int = Field(ge=0, lt=128)
+    connection_id: int = Field(ge=0)
+    latency: int = Field(default=0, ge=0)
+
+
+class _Channel(_Table):
+    """What primary and sub-channels have in common."""
+
+    relid: Relid
+    monitor: MonitorSlot | None = None
+    counts: Counts = {}
+
+
+class Subchannel(_Channel):
+    """A sub-channel that the host offers when the driver asks for some."""
+
+
+class Device(_Channel):
+    """A VMBus device, in the order in which the host offers them."""
+
+    class_id: ClassGuid = Field(alias="class")
+    instance: UUID
+    subchannels: tuple[Subchannel, ...] = ()
+    # Drivers probe devices side by side, so that which SCSI controller becomes
+    # host0 is a race on a real machine.  Who is late here says who loses it.
+    probe_delay_us: int = Field(default=0, ge=0)
+    subchannel_delay_us: int = Field(default=0, ge=0)
+
+    @property
+    def channels(self) -> tuple[Device | Subchannel, ...]:
+        """The primary channel and the sub-channels."""
+        return (self, *self.subchannels)
+
+
+class VMBus(_Table):
+    """The bus that the host offers, and where Linux hangs it."""
+
+    protocol: Literal["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"] = "5.3"
+    parent: str = "LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00"  # below /sys/devices
+    devices: tuple[Device, ...] = ()
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The protocol as (major, minor), to compare."""
+        major, minor = self.protocol.split(".")
+        return int(major), int(minor)
+
+    @model_validator(mode="after")
+    def _check(self) -> VMBus:
+        relids: set[int] = set()
+        instances: set[UUID] = set()
+        for device in self.devices:
+            for channel in device.channels:
+                if channel.relid in relids:
+                    raise ValueError(f"relid {channel.relid} is given to two channels")
+                relids.add(channel.relid)
+            if device.instance in instances:
+                raise ValueError(f"instance {device.instance} is given to two devices")
+            instances.add(device.instance)
+        return self
+
+
+class OtherIrq(_Table):
+    """An interrupt that is not a VMBus channel's; `irq` is its Linux number."""
+
+    irq: int = Field(ge=0)
+    chip: str = "IO-APIC"
+    hwirq: int = Field(ge=0)
+    trigger: Literal["edge", "level"] = "edge"
+    flow: str | None = None  # the flow name after the hwirq: edge, fasteoi
+    actions: tuple[str, ...] = ()
+    affinity: frozenset[Cpu] | None = None  # default: all CPUs
+    effective: Cpu = 0
+    settable: bool = True  # whether user space may move it
+    managed: bool = False  # affinity owned by the kernel
+    node: int = -1
+    counts: Counts = {}
+
+
+class Profile(_Table):
+    """A whole machine."""
+
+    name: str = ""
+    description: str
+    architecture: Literal["x86_64"] = "x86_64"
+    seed: int = 1
+    uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
+    kernel: Kernel = Kernel()
+    cpus: Cpus
+    memory: Memory = Memory()
+    vmbus: VMBus = VMBus()
+    irqs: tuple[OtherIrq, ...] = ()
+    arch: dict[str, Counts] = {}  # counts of the architecture's own rows, by label
+
+    @model_validator(mode="after")
+    def _check(self) -> Profile:
+        present = self.cpus.present or self.cpus.possible
+        numbers: set[int] = set()
+        for irq in self.irqs:
+            if irq.irq in numbers:
+                raise ValueError(f"irqs: IRQ {irq.irq} is described twice")
+            numbers.add(irq.irq)
+        channels = [channel for device in self.vmbus.devices for channel in device.channels]
+        for what, counts in (
+            *((f"irqs: IRQ {irq.irq}", irq.counts) for irq in self.irqs),
+            *((f"vmbus.devices: relid {c.relid}", c.counts) for c in channels),
+            *((f"arch.{label}", counts) for label, counts in self.arch.items()),
+        ):
+            if counts and max(counts) >= present:
+                raise ValueError(
+                    f"{what} counts on CPU {max(counts)}, but only {present} are present"
+                )
+        return self
