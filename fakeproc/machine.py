@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from typing import TYPE_CHECKING, Literal
 
 from fakeproc.guest.kernel import Kernel
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fakeproc.profiles.schema import Profile
 
 __all__ = ["Machine"]
+
+DAY_OF_THE_SERIES = 1_717_390_800  # 3 June 2024, 05:00 UTC: when a manual clock's guests boot
 
 
 class Machine:
@@ -27,7 +30,8 @@ class Machine:
         self.profile = profile
         self.timeline = Timeline(RealClock() if clock == "real" else ManualClock())
         self.host = Host(self.timeline, profile.vmbus)
-        self.kernel = Kernel(self.timeline, profile, self.host)
+        booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
+        self.kernel = Kernel(self.timeline, profile, self.host, booted)
         self.host.connect(self.kernel)
         self.kernel.boot()
         self.timeline.settle()

@@ -20,7 +20,7 @@ declares the file `cpu`, mode 0644, for every directory that carries
 
 Nodes are made afresh at every lookup and hold no state; the object they are
 made for (`owner`) is what outlives them.  An open file whose path no longer
-leads to the same owner is a file whose device has gone away.
+leads to an equal owner is a file whose device has gone away.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ __all__ = [
     "ProcDirectory",
     "Symlink",
     "constant",
+    "numbered",
     "walk",
 ]
 
@@ -153,6 +154,22 @@ class ProcDirectory(Directory):
 Node = Attribute | Directory | Symlink
 
 
+def numbered(
+    numbers: Callable[[], Iterable[int]],
+    make: Callable[[int], Directory | None],
+    prefix: str = "",
+) -> Listing:
+    """Directories named by a number, in decimal as the kernel prints it."""
+
+    def of_name(name: str) -> Directory | None:
+        digits = name.removeprefix(prefix)
+        if not name.startswith(prefix) or not (digits.isascii() and digits.isdigit()):
+            return None
+        return make(int(digits)) if digits == "0" or digits[0] != "0" else None
+
+    return Listing(Directory, lambda: (f"{prefix}{number}" for number in numbers()), of_name)
+
+
 def constant(text: str, mode: int = 0o444, size: int | None = None) -> Attribute:
     """A file whose text never changes."""
     return Attribute(mode, text, text.encode, None, size)
@@ -244,28 +261,33 @@ class Attributes(Generic[T]):
     def _declare(self, name: str) -> _Declaration[T]:
         return self._declarations.setdefault(name, _Declaration())
 
-    def on(self, owner: T) -> Group:
-        """The files of one object."""
-        return Group(self._names(owner), lambda name: self._make(owner, name))
+    def on(self, subject: T, owner: object = None) -> Group:
+        """The files of one object.
 
-    def _names(self, owner: T) -> Callable[[], Iterable[str]]:
+        `subject` is what show and store are given; `owner` is what outlives
+        the lookup, where that is something else.
+        """
+        owner = subject if owner is None else owner
+        return Group(self._names(subject), lambda name: self._make(subject, owner, name))
+
+    def _names(self, subject: T) -> Callable[[], Iterable[str]]:
         def names() -> Iterator[str]:
             for name, declaration in self._declarations.items():
-                if declaration.visible is None or declaration.visible(owner):
+                if declaration.visible is None or declaration.visible(subject):
                     yield name
 
         return names
 
-    def _make(self, owner: T, name: str) -> Attribute | None:
+    def _make(self, subject: T, owner: object, name: str) -> Attribute | None:
         declaration = self._declarations.get(name)
-        if declaration is None or (declaration.visible and not declaration.visible(owner)):
+        if declaration is None or (declaration.visible and not declaration.visible(subject)):
             return None
         show, store = declaration.show, declaration.store
         return Attribute(
             declaration.permissions,
             owner,
-            None if show is None else lambda: show(owner).encode(),
-            None if store is None else lambda data: store(owner, data),
+            None if show is None else lambda: show(subject).encode(),
+            None if store is None else lambda data: store(subject, data),
             declaration.size,
         )
 

@@ -11,7 +11,6 @@ from fakeproc.guest.irq import IrqCore
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
 from fakeproc.guest.personality import RFC
 from fakeproc.guest.vmbus.bus import Vmbus
-
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
@@ -25,8 +24,11 @@ __all__ = ["Kernel"]
 class Kernel:
     """One guest.  `profile` is what the machine is made of."""
 
-    def __init__(self, timeline: Timeline, profile: Profile, host: HostPort) -> None:
+    def __init__(
+        self, timeline: Timeline, profile: Profile, host: HostPort, boot_time: int
+    ) -> None:
         self.profile = profile
+        self.boot_time = boot_time  # seconds since 1970
         self.personality = RFC
         self.timeline = timeline
         self.log = KernelLog(timeline)

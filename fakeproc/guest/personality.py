@@ -18,8 +18,6 @@ class Personality:
     # Before v6.12, commit eb29369fa543, a write to an affinity that user space
     # may not set gave EIO, since then EPERM.
     unsettable_affinity_errno: int
-    # Since v6.12, commit c7718e5c76d4, such a file is 0444; before it was 0644.
-    unsettable_affinity_mode: int
     # netvsc asked for 8 channels until v6.12, which asks for max(16, default RSS queues).
     netvsc_channels: int
     # VMBus protocol versions that the guest tries, best first (`vmbus_versions`).
@@ -28,7 +26,6 @@ class Personality:
 
 RFC = Personality(
     unsettable_affinity_errno=EIO,
-    unsettable_affinity_mode=0o644,
     netvsc_channels=8,
     vmbus_versions=((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4)),
 )

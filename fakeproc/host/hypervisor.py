@@ -32,6 +32,7 @@ from fakeproc.messages import (
     OpenChannelResult,
     RelidReleased,
     RequestOffers,
+    RescindChannelOffer,
     SubchannelRequest,
     VersionResponse,
 )
@@ -86,7 +87,7 @@ class Host:
         self._timeline = timeline
         self._version = vmbus.version
         self._guest: GuestPort | None = None
-        self.channels: dict[int, HostChannel] = {}
+        self.channels: dict[int, HostChannel] = {}  # offered, and not released since
         self.devices = [self._device(device) for device in vmbus.devices]
 
     def connect(self, guest: GuestPort) -> None:
@@ -105,9 +106,7 @@ class Host:
     def _channel(self, device: HostDevice, index: int, wanted: Device | Subchannel) -> HostChannel:
         slot = wanted.monitor
         monitor = Monitor(slot.id, slot.connection_id, slot.latency) if slot else None
-        channel = HostChannel(wanted.relid, device, index, monitor)
-        self.channels[channel.relid] = channel
-        return channel
+        return HostChannel(wanted.relid, device, index, monitor)
 
     # What the guest asks for
 
@@ -129,7 +128,7 @@ class Host:
                 channel.open, channel.target_vp = True, target_vp
                 self._answer(OpenChannelResult(relid))
             case CloseChannel(relid):
-                self.channels[relid].open = False
+                self._close(self.channels[relid])
             case ModifyChannel(relid, target_vp):
                 self._timeline.after(self.latency.ack, lambda: self._retarget(relid, target_vp))
             case RelidReleased(relid):
@@ -142,6 +141,14 @@ class Host:
         for channel in device.channels[1 : 1 + packet.count]:
             self._answer(self._offer(channel), device.subchannel_delay)
 
+    def _close(self, channel: HostChannel) -> None:
+        """Close a channel; without its primary a sub-channel has no use, and goes."""
+        channel.open = False
+        if channel.index == 0:
+            for other in channel.device.channels[1:]:
+                if other.relid in self.channels:
+                    self._answer(RescindChannelOffer(other.relid))
+
     def _retarget(self, relid: int, target_vp: int) -> None:
         channel = self.channels.get(relid)
         if channel is not None:
@@ -149,9 +156,9 @@ class Host:
         if self._version >= ACKNOWLEDGING:
             self._interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid))
 
-    @staticmethod
-    def _offer(channel: HostChannel) -> OfferChannel:
+    def _offer(self, channel: HostChannel) -> OfferChannel:
         device = channel.device
+        self.channels[channel.relid] = channel
         return OfferChannel(
             channel.relid,
             device.class_id,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.guest.vmbus.channel import Channel, ChannelState, Ring, VmbusDevice
 from fakeproc.guest.vmbus.devices import UNSUPPORTED, device_type
+from fakeproc.guest.vmbus.driver_core import DriverCore
 from fakeproc.guest.vmbus.drivers import Driver, built_in_drivers
 from fakeproc.guest.vmbus.irqchip import VMBusChip
 from fakeproc.guest.vmbus.placement import Placement
@@ -35,6 +36,7 @@ from fakeproc.messages import (
     OfferChannel,
     OpenChannel,
     OpenChannelResult,
+    RelidReleased,
     RequestOffers,
     RescindChannelOffer,
     SubchannelRequest,
@@ -97,8 +99,9 @@ class Vmbus:
         self.version: tuple[int, int] = (0, 0)
         self.devices: dict[str, VmbusDevice] = {}  # by instance GUID, in order of offer
         self.channels: dict[int, Channel] = {}  # by relid
-        self.drivers = {d.name: d for d in built_in_drivers(personality.netvsc_channels)}
-        self.autoprobe = True
+        self.driver_core = DriverCore(
+            timeline, log, self, self.devices, built_in_drivers(personality.netvsc_channels)
+        )
         self.scsi_hosts = Numbers()
         self.modifychannels_sent = 0
         self.modifychannels_completed = 0
@@ -126,7 +129,7 @@ class Vmbus:
         else:
             raise OSError(EINVAL, "the host speaks no version of the VMBus protocol that we do")
         self._log.say(f"hv_vmbus: Vmbus version:{self.version[0]}.{self.version[1]}")
-        for name in self.drivers:
+        for name in self.driver_core.drivers:
             self._log.say(f"hv_vmbus: registering driver {name}")
         self._post(RequestOffers())
         yield self._await(AllOffersDelivered, 0)
@@ -191,6 +194,7 @@ class Vmbus:
                 self._offered(message)
             case RescindChannelOffer(relid):
                 self._rescinded(relid)
+                self._arrived(relid, message)
             case VersionResponse() | AllOffersDelivered():
                 self._arrived(0, message)
             case GpadlCreated(relid) | OpenChannelResult(relid):
@@ -224,20 +228,22 @@ class Vmbus:
         device.channels.append(channel)
         if channel.is_primary:
             self.devices[name] = device
-            if self.autoprobe:
-                self._attach(device)
+            if self.driver_core.autoprobe:
+                self._timeline.start(self._probe_at_boot(device))
         elif device.driver is not None:
             self._timeline.start(device.driver.subchannel_offered(self, channel))
 
-    def _attach(self, device: VmbusDevice) -> None:
-        driver = next((d for d in self.drivers.values() if d.matches(device)), None)
-        if driver is not None:
-            device.driver = driver
-            self._timeline.start(self._probe(driver, device))
-
-    def _probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+    def _probe_at_boot(self, device: VmbusDevice) -> Sleeper[None]:
         yield self._probe_delays.get(device.offer.instance_id, 0)
+        yield from self.driver_core.attach(device)
+
+    def probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_probe`: let a driver open a device; raises OSError."""
         yield from driver.probe(self, device)
+
+    def remove(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_remove`: let a driver close a device."""
+        yield from driver.remove(self, device)
 
     def ask_for_subchannels(self, device: VmbusDevice, count: int) -> None:
         """Ask the device, in its own protocol, for as many sub-channels as it has."""
@@ -246,7 +252,51 @@ class Vmbus:
             self._host.send_packet(SubchannelRequest(device.primary.relid, count))
 
     def _rescinded(self, relid: int) -> None:
-        """`vmbus_onoffer_rescind`: an offer that was dropped is not missed."""
+        """`vmbus_onoffer_rescind`; an offer that was dropped (patch 1) is not missed."""
+        channel = self.channels.get(relid)
+        if channel is None:
+            return
+        channel.rescinded = True
+        if channel.is_primary:
+            self._timeline.start(self._unregister(channel.device))
+        elif channel.state is ChannelState.OPEN:
+            self._remove_channel(channel)
+        # else a driver has it open still, and removes it once that is closed
+
+    def _unregister(self, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_device_unregister`: the driver goes, then the device, then its channels."""
+        yield from self.driver_core.detach(device)
+        del self.devices[device.name]
+        for channel in reversed(list(device.channels)):
+            self._remove_channel(channel)
+
+    def _remove_channel(self, channel: Channel) -> None:
+        """`hv_process_channel_removal`: unmap the relid and give it back to the host."""
+        channel.device.channels.remove(channel)
+        if channel.desc is not None:
+            self.irqs.release(channel.desc)
+            self.irqs.free(channel.desc)
+            channel.desc = None
+        del self.channels[channel.relid]
+        self.placement.removed(channel)
+        self._post(RelidReleased(channel.relid))
+
+    def disconnect(self, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_close` of a device: its sub-channels, then the primary channel.
+
+        The host rescinds the sub-channels of a closed primary, and with that
+        they are gone.
+        """
+        subchannels = device.channels[1:]
+        for channel in subchannels:
+            yield from self.close(channel)
+        yield from self.close(device.primary)
+        for channel in subchannels:
+            if channel.rescinded:
+                if channel.relid in self.channels:
+                    self._remove_channel(channel)
+            else:
+                yield self._await(RescindChannelOffer, channel.relid)
 
     # Channels (channel.c)
 

@@ -59,9 +59,8 @@ class Driver:
         yield from ()
 
     def remove(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
-        """Close every channel, the primary last (`vmbus_disconnect_ring`)."""
-        for channel in reversed(device.channels):
-            yield from bus.close(channel)
+        """Close every channel, the primary last."""
+        yield from bus.disconnect(device)
 
 
 class Storvsc(Driver):

@@ -1,0 +1,185 @@
+"""Files of /proc that say what machine this is and how it fares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakeproc.files.tree import Attributes
+from fakeproc.guest.accounting import USER_HZ
+from fakeproc.guest.cpus import cpus_in
+from fakeproc.guest.kernel import Kernel
+from fakeproc.timeline import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SYSTEM", "meminfo"]
+
+SYSTEM = Attributes[Kernel]()
+
+# How the memory of a guest that does little is used, in parts of a thousand.
+MEMORY_USE = {
+    "free": 620,
+    "buffers": 6,
+    "cached": 290,
+    "active": 80,
+    "inactive": 210,
+    "anonymous": 35,
+    "mapped": 12,
+    "slab_reclaimable": 9,
+    "slab": 14,
+}
+
+
+@SYSTEM.show
+def cmdline_show(kernel: Kernel) -> str:
+    """`fs/proc/cmdline.c`."""
+    return f"{kernel.profile.kernel.cmdline}\n"
+
+
+@SYSTEM.show
+def cpuinfo_show(kernel: Kernel) -> str:
+    """`arch/x86/kernel/cpu/proc.c: show_cpuinfo`, one paragraph an online CPU."""
+    return "".join(
+        "\n".join((*_cpuinfo(kernel, cpu), "", "")) for cpu in cpus_in(kernel.cpus.online)
+    )
+
+
+def _cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
+    cpus, model = kernel.cpus, kernel.profile.cpus
+    package = cpus.package_mask(cpu) & cpus.online
+    cores = {cpus.core_of(other) for other in cpus_in(package)}
+    largest = max((cache.size_kib for cache in model.caches), default=0)
+    physical, virtual = model.address_bits
+    yield f"processor\t: {cpu}"
+    yield f"vendor_id\t: {model.vendor}"
+    yield f"cpu family\t: {model.family}"
+    yield f"model\t\t: {model.model}"
+    yield f"model name\t: {model.name}"
+    yield f"stepping\t: {model.stepping}"
+    yield f"microcode\t: {model.microcode:#x}"
+    yield f"cpu MHz\t\t: {model.khz // 1000}.{model.khz % 1000:03d}"
+    yield f"cache size\t: {largest} KB"
+    yield f"physical id\t: {cpus.package_of(cpu)}"
+    yield f"siblings\t: {package.bit_count()}"
+    yield f"core id\t\t: {cpus.core_of(cpu)}"
+    yield f"cpu cores\t: {len(cores)}"
+    yield f"apicid\t\t: {cpu}"
+    yield f"initial apicid\t: {cpu}"
+    yield "fpu\t\t: yes"
+    yield "fpu_exception\t: yes"
+    yield "cpuid level\t: 27"
+    yield "wp\t\t: yes"
+    yield f"flags\t\t: {model.flags}"
+    yield f"bugs\t\t: {model.bugs}"
+    yield f"bogomips\t: {model.khz * 2 // 1000}.{model.khz * 2 // 10 % 100:02d}"
+    yield "clflush size\t: 64"
+    yield "cache_alignment\t: 64"
+    yield f"address sizes\t: {physical} bits physical, {virtual} bits virtual"
+    yield "power management:"
+
+
+@SYSTEM.show
+def loadavg_show(_kernel: Kernel) -> str:
+    """`fs/proc/loadavg.c`: one process runs, the one that asks."""
+    return "0.00 0.01 0.00 1/182 1000\n"
+
+
+@SYSTEM.show
+def meminfo_show(kernel: Kernel) -> str:
+    """`fs/proc/meminfo.c`."""
+    nodes = len(kernel.cpus.nodes)
+    return "".join(
+        f"{name + ':':<15s} {kib:8d} kB\n" for name, kib in meminfo(kernel, nodes).items()
+    )
+
+
+def meminfo(kernel: Kernel, nodes: int) -> dict[str, int]:
+    """How `nodes` nodes' memory is used, in KiB, under the names of /proc/meminfo."""
+    total = kernel.profile.memory.mib_per_node * 1024 * nodes
+    use = {name: total * share // 1000 for name, share in MEMORY_USE.items()}
+    return {
+        "MemTotal": total,
+        "MemFree": use["free"],
+        "MemAvailable": use["free"] + use["cached"],
+        "Buffers": use["buffers"],
+        "Cached": use["cached"],
+        "SwapCached": 0,
+        "Active": use["active"],
+        "Inactive": use["inactive"],
+        "Active(anon)": use["anonymous"],
+        "Inactive(anon)": 0,
+        "Active(file)": use["active"] - use["anonymous"],
+        "Inactive(file)": use["inactive"],
+        "Unevictable": 0,
+        "Mlocked": 0,
+        "SwapTotal": 0,
+        "SwapFree": 0,
+        "Dirty": 0,
+        "Writeback": 0,
+        "AnonPages": use["anonymous"],
+        "Mapped": use["mapped"],
+        "Shmem": 0,
+        "KReclaimable": use["slab_reclaimable"],
+        "Slab": use["slab"],
+        "SReclaimable": use["slab_reclaimable"],
+        "SUnreclaim": use["slab"] - use["slab_reclaimable"],
+        "KernelStack": 4096,
+        "PageTables": 8192,
+        "CommitLimit": total // 2,
+        "Committed_AS": use["anonymous"],
+        "HugePages_Total": 0,
+        "HugePages_Free": 0,
+        "HugePages_Rsvd": 0,
+        "HugePages_Surp": 0,
+        "Hugepagesize": 2048,
+        "Hugetlb": 0,
+    }
+
+
+@SYSTEM.show
+def uptime_show(kernel: Kernel) -> str:
+    """`fs/proc/uptime.c`: seconds since boot, and seconds that all CPUs were idle."""
+    elapsed = kernel.timeline.now
+    idle = sum(kernel.accounting.times(cpu, elapsed).idle for cpu in cpus_in(kernel.cpus.possible))
+    hundredths = elapsed * USER_HZ // SECOND
+    return (
+        f"{hundredths // USER_HZ}.{hundredths % USER_HZ:02d}"
+        f" {idle // USER_HZ}.{idle % USER_HZ:02d}\n"
+    )
+
+
+@SYSTEM.show
+def version_show(kernel: Kernel) -> str:
+    """`fs/proc/version.c`."""
+    return f"Linux version {kernel.version}\n"
+
+
+@SYSTEM.show
+def vmstat_show(kernel: Kernel) -> str:
+    """`mm/vmstat.c`: the counters that vmstat, sar and top look for."""
+    pages = {name: kib // 4 for name, kib in meminfo(kernel, len(kernel.cpus.nodes)).items()}
+    seconds = kernel.timeline.now // SECOND
+    counters = {
+        "nr_free_pages": pages["MemFree"],
+        "nr_inactive_anon": pages["Inactive(anon)"],
+        "nr_active_anon": pages["Active(anon)"],
+        "nr_inactive_file": pages["Inactive(file)"],
+        "nr_active_file": pages["Active(file)"],
+        "nr_anon_pages": pages["AnonPages"],
+        "nr_mapped": pages["Mapped"],
+        "nr_file_pages": pages["Cached"] + pages["Buffers"],
+        "nr_dirty": 0,
+        "nr_writeback": 0,
+        "nr_slab_reclaimable": pages["SReclaimable"],
+        "nr_slab_unreclaimable": pages["SUnreclaim"],
+        "pgpgin": pages["Cached"] * 4,
+        "pgpgout": seconds * 12,
+        "pswpin": 0,
+        "pswpout": 0,
+        "pgfree": seconds * 400,
+        "pgfault": seconds * 350,
+        "pgmajfault": 400,
+        "oom_kill": 0,
+    }
+    return "".join(f"{name} {value}\n" for name, value in counters.items())

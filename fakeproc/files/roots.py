@@ -1,0 +1,154 @@
+"""The three trees, read like `ls`: proc/, sys/ and host/."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakeproc.files.host_console import CONSOLE
+from fakeproc.files.proc_interrupts import interrupts_file
+from fakeproc.files.proc_irq import irq_directory
+from fakeproc.files.proc_stat import softirqs_file, stat_file
+from fakeproc.files.proc_system import SYSTEM
+from fakeproc.files.sys_cpu import bus_cpu_directory, cpu_root_directory
+from fakeproc.files.sys_dmi import dmi_id_directory
+from fakeproc.files.sys_kernel_irq import kernel_irq_directory
+from fakeproc.files.sys_node import bus_node_directory, node_root_directory
+from fakeproc.files.sys_scsi import scsi_hosts
+from fakeproc.files.sys_vmbus import vmbus_directory
+from fakeproc.files.sys_vmbus_device import device_directory, device_path
+from fakeproc.files.tree import Directory, Listing, ProcDirectory, Symlink, constant
+
+if TYPE_CHECKING:
+    from fakeproc.guest.kernel import Kernel
+    from fakeproc.machine import Machine
+
+__all__ = ["host_root", "proc_root", "sys_root"]
+
+
+def proc_root(machine: Machine) -> Directory:
+    """/proc: the files that tell of interrupts, processors and the machine."""
+    kernel = machine.kernel
+    return ProcDirectory(
+        (SYSTEM.on(kernel),),
+        {
+            "interrupts": interrupts_file(kernel),
+            "irq": irq_directory(kernel),
+            "softirqs": softirqs_file(kernel),
+            "stat": stat_file(kernel),
+        },
+    )
+
+
+def host_root(machine: Machine) -> Directory:
+    """host/: the emulated Hyper-V's console."""
+    return Directory((CONSOLE.on(machine),))
+
+
+def sys_root(machine: Machine) -> Directory:
+    """/sys, with an empty directory wherever a real subtree may be hung."""
+    kernel = machine.kernel
+    empty = Directory()
+    dmi = dmi_id_directory(kernel)
+    return Directory(
+        entries={
+            "block": empty,
+            "bus": Directory(
+                entries={
+                    "cpu": bus_cpu_directory(kernel),
+                    "node": bus_node_directory(kernel),
+                    "pci": _empty_bus(),
+                    "scsi": _empty_bus(),
+                    "vmbus": vmbus_directory(kernel),
+                }
+            ),
+            "class": Directory(
+                entries={
+                    "block": empty,
+                    "dmi": Directory(entries={"id": Symlink("../../devices/virtual/dmi/id")}),
+                    "net": empty,
+                    "scsi_device": empty,
+                    "scsi_disk": empty,
+                    "scsi_generic": empty,
+                    "scsi_host": Directory(listings=(_scsi_host_links(kernel),)),
+                }
+            ),
+            "dev": Directory(entries={"block": empty, "char": empty}),
+            "devices": Directory(
+                entries={
+                    "system": Directory(
+                        entries={
+                            "cpu": cpu_root_directory(kernel),
+                            "node": node_root_directory(kernel),
+                        }
+                    ),
+                    "virtual": Directory(entries={"dmi": Directory(entries={"id": dmi})}),
+                    **_acpi_path(kernel, kernel.profile.vmbus.parent.split("/")),
+                }
+            ),
+            "firmware": empty,
+            "fs": Directory(entries={"bpf": empty, "cgroup": empty, "selinux": empty}),
+            "kernel": Directory(
+                entries={
+                    "debug": empty,
+                    "irq": kernel_irq_directory(kernel),
+                    "mm": empty,
+                    "security": empty,
+                    "tracing": empty,
+                }
+            ),
+            "module": Directory(entries={"hv_vmbus": _hv_vmbus_module(kernel)}),
+            "power": empty,
+        }
+    )
+
+
+def _acpi_path(kernel: Kernel, names: list[str]) -> dict[str, Directory]:
+    """The directories down to the VMBus's ACPI node, and in it the devices."""
+    head, *rest = names
+    if rest:
+        return {head: Directory(entries=_acpi_path(kernel, rest))}
+    devices = kernel.vmbus.devices
+
+    def make(name: str) -> Directory | None:
+        device = devices.get(name)
+        return None if device is None else device_directory(kernel, device)
+
+    return {head: Directory(listings=(Listing(Directory, lambda: devices, make),))}
+
+
+def _scsi_host_links(kernel: Kernel) -> Listing:
+    """/sys/class/scsi_host/host<n>."""
+
+    def links() -> dict[str, str]:
+        return {
+            f"host{number}": f"../../{device_path(kernel, device)}/host{number}"
+            f"/scsi_host/host{number}"
+            for number, device in scsi_hosts(kernel).items()
+        }
+
+    def make(name: str) -> Symlink | None:
+        target = links().get(name)
+        return Symlink(target) if target else None
+
+    return Listing(Symlink, links, make)
+
+
+def _empty_bus() -> Directory:
+    """A bus on which there is nothing."""
+    return Directory(
+        entries={
+            "devices": Directory(),
+            "drivers": Directory(),
+            "drivers_autoprobe": constant("1\n"),
+        }
+    )
+
+
+def _hv_vmbus_module(kernel: Kernel) -> Directory:
+    """/sys/module/hv_vmbus; the version as major << 16 | minor."""
+    major, minor = kernel.personality.vmbus_versions[0]
+    return Directory(
+        entries={
+            "parameters": Directory(entries={"max_version": constant(f"{major << 16 | minor}\n")})
+        }
+    )

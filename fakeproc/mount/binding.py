@@ -1,0 +1,127 @@
+"""The FUSE library of this machine: fusepy on libfuse 2, or mfusepy on libfuse 3.
+
+This is the only module that imports either.  Both offer the same calls, apart
+from what is evened out here, and neither has types.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["BindingError", "Caller", "FileInfo", "Options", "caller", "load", "mount"]
+
+Options = Mapping[str, str | int | bool]
+
+# Only libfuse 2 has to be asked: without `big_writes` a write arrives in pages,
+# and each page would be a command of its own.  With `atomic_o_trunc`, O_TRUNC
+# comes along with the open instead of as one more request.
+_OPTIONS_OF_LIBFUSE_2: Options = {"big_writes": True, "atomic_o_trunc": True}
+
+# Bytes as characters, one to one: a name that is not UTF-8 is a name that does
+# not exist, where fusepy's own decoding would make it EINVAL.
+_ENCODING = "latin-1"
+
+
+class BindingError(Exception):
+    """No usable FUSE library; the message says what to install."""
+
+
+class FileInfo(Protocol):
+    """What the kernel says about an open file: `struct fuse_file_info`."""
+
+    flags: int
+    fh: int
+    direct_io: int
+    lock_owner: int
+
+
+class Caller(NamedTuple):
+    """Who made the request that is being served."""
+
+    uid: int
+    gid: int
+    pid: int
+
+
+def load() -> ModuleType:
+    """The binding to use.
+
+    fusepy first, which is what the package depends on; mfusepy where only
+    libfuse 3 is installed.  Raises BindingError.
+    """
+    reasons = []
+    for name in ("fuse", "mfusepy"):
+        try:
+            module = import_module(name)
+        except (ImportError, OSError) as error:  # the package, or its libfuse, is not there
+            reasons.append(f"{name}: {error}")
+            continue
+        unusable = _unusable(module)
+        if unusable is None:
+            return module
+        reasons.append(f"{name}: {unusable}")
+    raise BindingError(
+        "there is no usable FUSE library: install the system packages fuse3 and libfuse2 "
+        "(libfuse2t64 on Debian 13 and Ubuntu 24.04) and the Python package fusepy"
+        f" ({'; '.join(reasons)})"
+    )
+
+
+def _unusable(module: ModuleType) -> str | None:
+    if not hasattr(module, "FUSE"):
+        return "this is the package fuse-python, which hides fusepy"
+    if module.__name__ == "fuse" and _libfuse_major(module) != 2:
+        return "it is loaded on another libfuse than version 2"
+    return None
+
+
+def _libfuse_major(module: ModuleType) -> int:
+    version: int = module._libfuse.fuse_version()  # noqa: SLF001 - fusepy says it nowhere else
+    return version // 10 if version < 100 else version // 100
+
+
+def mount(operations: object, mountpoint: str, options: Options) -> None:
+    """Mount and serve `operations`, one request after the other, until unmounted.
+
+    Raises RuntimeError where libfuse cannot mount; it has then said why on
+    standard error.
+    """
+    module = load()
+    on_libfuse_2 = _libfuse_major(module) == 2
+    module.FUSE(
+        _Called(operations) if module.__name__ == "fuse" else operations,
+        os.fsencode(mountpoint).decode(_ENCODING),
+        foreground=True,
+        nothreads=True,
+        raw_fi=True,
+        encoding=_ENCODING,
+        **(_OPTIONS_OF_LIBFUSE_2 if on_libfuse_2 else {}),
+        **options,
+    )
+
+
+def caller() -> Caller:
+    """Who made the request that this thread is serving."""
+    return Caller(*load().fuse_get_context())
+
+
+class _Called:
+    """Operations as fusepy wants them: called with the name of the operation.
+
+    mfusepy uses the methods, and warns about an object that can be called.
+    """
+
+    def __init__(self, operations: object) -> None:
+        self._operations = operations
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        return getattr(self._operations, name)(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operations, name)

@@ -1,0 +1,70 @@
+"""The boundary between the kernel's requests and the model.
+
+Above it are three mounts, each with a thread; below it there is one machine,
+without locks.  A request crosses it alone, finds the machine run up to now,
+and leaves it with an errno, whatever happened inside.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from functools import wraps
+from threading import Lock
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from fakeproc.machine import Machine
+
+__all__ = ["Boundary", "Bounded", "request"]
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Boundary:
+    """What the three mounts of one machine share.
+
+    `stores` counts the writes that reached the machine by any of the mounts;
+    whatever was rendered before the latest may no longer be true.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.lock = Lock()
+        self.stores = 0
+
+
+class Bounded(Protocol):
+    """An object whose methods are requests."""
+
+    boundary: Boundary
+
+
+B = TypeVar("B", bound=Bounded)
+
+
+def request(operation: Callable[Concatenate[B, P], R]) -> Callable[Concatenate[B, P], R]:
+    """Let an operation in, alone, on a machine that has run up to now.
+
+    The operation raises OSError to refuse.  Anything else that it raises is a
+    mistake of ours: it is logged, and the caller gets EIO, which is also what
+    becomes of an OSError without errno (to fusepy that would be a success).
+    """
+
+    @wraps(operation)
+    def crossing(self: B, /, *arguments: P.args, **keywords: P.kwargs) -> R:
+        with self.boundary.lock:
+            try:
+                self.boundary.machine.catch_up()
+                return operation(self, *arguments, **keywords)
+            except BaseException as error:
+                if isinstance(error, OSError) and error.errno:
+                    raise
+                logger.exception("%s%r failed", operation.__name__, arguments)
+                raise OSError(errno.EIO, "a mistake in fakeproc; its log says which") from error
+
+    return crossing

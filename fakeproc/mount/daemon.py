@@ -1,0 +1,158 @@
+"""The daemon: three mounts of one machine, and their orderly end.
+
+A mount is served by a thread that is inside libfuse most of the time, where no
+signal handler of Python would run.  So the main thread blocks the signals
+before there is any other thread, waits for one, and unmounts; the threads then
+return by themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+from fakeproc.files.roots import host_root, proc_root, sys_root
+from fakeproc.mount import binding, registry
+from fakeproc.mount.boundary import Boundary
+from fakeproc.mount.flavours import HOST, PROCFS
+from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
+from fakeproc.mount.mountpoints import MountError, directories
+from fakeproc.mount.operations import Operations
+from fakeproc.mount.processes import Process
+from fakeproc.mount.sysfs import SysfsOperations
+
+if TYPE_CHECKING:
+    from fakeproc.machine import Machine
+
+__all__ = ["serve"]
+
+logger = logging.getLogger(__name__)
+
+_ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_LOOK_AGAIN = signal.SIGUSR1  # from a thread whose mount is gone
+
+# A thread whose mount is gone returns within milliseconds, unless somebody
+# holds a file open; then it ends with the process.
+_PATIENCE = 0.3
+
+
+class _Ready(NamedTuple):
+    """The kernel has begun to ask."""
+
+
+class _Ended(NamedTuple):
+    """A mount is gone, or never was."""
+
+    failure: str | None
+
+
+_Events = SimpleQueue[_Ready | _Ended]
+
+
+def serve(
+    machine: Machine, mountpoint: Path, allow_other: bool, on_ready: Callable[[], None]
+) -> None:
+    """Mount a machine and serve it until a signal, or until all is unmounted.
+
+    Must be called in the main thread, the only one.  `on_ready` is called when
+    the tree can be read.  Raises MountError, with nothing left mounted.
+    """
+    with _signals_blocked():
+        try:
+            events = _Events()
+            threads = _start(machine, mountpoint, allow_other, events)
+            _wait_until_ready(events, len(threads))
+            _record(machine, mountpoint)
+            logger.info("mounted %s on %s", machine.profile.name, mountpoint)
+            on_ready()
+            _wait_for_the_end(events, len(threads))
+        finally:
+            _unmount(mountpoint)
+            registry.forget(mountpoint)
+        for thread in threads:
+            thread.join(_PATIENCE)
+        registry.discard_log(mountpoint)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_ENDING, _LOOK_AGAIN})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(
+    machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
+) -> list[threading.Thread]:
+    boundary = Boundary(machine)
+
+    def on_ready() -> None:
+        events.put(_Ready())
+
+    def run(operations: Operations) -> None:
+        directory = str(mountpoint / operations.flavour.name)
+        options = {**operations.flavour.options, "allow_other": allow_other}
+        failure = None
+        try:
+            binding.mount(operations, directory, options)
+        except RuntimeError as error:
+            failure = f"libfuse could not mount {directory} (status {error})"
+        events.put(_Ended(failure))
+        os.kill(os.getpid(), _LOOK_AGAIN)
+
+    threads = [
+        threading.Thread(target=run, args=(operations,), name=operations.flavour.name, daemon=True)
+        for operations in (
+            Operations(PROCFS, proc_root(machine), boundary, on_ready),
+            SysfsOperations(sys_root(machine), boundary, on_ready),
+            Operations(HOST, host_root(machine), boundary, on_ready),
+        )
+    ]
+    for directory in directories(mountpoint):
+        directory.mkdir()
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _wait_until_ready(events: _Events, mounts: int) -> None:
+    for _ in range(mounts):
+        event = events.get()
+        if isinstance(event, _Ended):
+            raise MountError(event.failure or f"{event} before it could be read")
+
+
+def _wait_for_the_end(events: _Events, mounts: int) -> None:
+    """Return on a signal, or when nothing is left to serve."""
+    while signal.sigwait({*_ENDING, _LOOK_AGAIN}) == _LOOK_AGAIN:
+        if events.qsize() == mounts:  # each mount says once that it has ended
+            return
+
+
+def _record(machine: Machine, mountpoint: Path) -> None:
+    process = Process.of(os.getpid())
+    assert process is not None  # noqa: S101 - it is this one
+    registry.record(
+        registry.Entry(mountpoint, machine.profile.name, process, registry.log_of(mountpoint))
+    )
+
+
+def _unmount(mountpoint: Path) -> None:
+    """Unmount what is mounted, and leave the mountpoint as it was."""
+    for directory in directories(mountpoint):
+        try:
+            for _ in mounts_at(directory):
+                unmount(directory)
+            if directory.exists():
+                directory.rmdir()
+        except (OSError, UnmountError):
+            logger.exception("%s is left behind", directory)

@@ -1,0 +1,143 @@
+"""Where one can mount, and where not and why.
+
+Whatever is found wrong is one sentence that a person can act upon.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fakeproc.mount import binding, registry
+from fakeproc.mount.flavours import HOST, PROCFS, SYSFS
+from fakeproc.mount.mountinfo import (
+    UnmountError,
+    fusermount,
+    is_stale,
+    mounts_at,
+    unmount,
+)
+
+__all__ = ["MountError", "check", "clear", "directories", "resolved"]
+
+FUSE_DEVICE = Path("/dev/fuse")
+FUSE_CONFIGURATION = Path("/etc/fuse.conf")
+
+
+class MountError(Exception):
+    """One cannot mount there; the message is a sentence that says why."""
+
+
+def directories(mountpoint: Path) -> list[Path]:
+    """The three directories that are mounted on."""
+    return [mountpoint / flavour.name for flavour in (PROCFS, SYSFS, HOST)]
+
+
+def resolved(mountpoint: str) -> Path:
+    """The mountpoint as the kernel names it."""
+    return Path(os.path.realpath(mountpoint))
+
+
+def check(mountpoint: Path, allow_other: bool) -> str | None:
+    """Raise MountError unless one can mount here.
+
+    What a killed daemon has left is cleared first; returns the sentence that
+    says so, or None.
+    """
+    _check_machine(allow_other)
+    _check_directory(mountpoint)
+    cleared = _clear_stale(mountpoint)
+    _check_empty(mountpoint)
+    return cleared
+
+
+def _check_machine(allow_other: bool) -> None:
+    if not FUSE_DEVICE.exists():
+        raise MountError(
+            f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
+            f"container with --device {FUSE_DEVICE} --cap-add SYS_ADMIN"
+        )
+    if not os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
+        raise MountError(
+            f"you may not use {FUSE_DEVICE}: its mode must be 0666 for ordinary users "
+            f"('chmod 666 {FUSE_DEVICE}' as root), or mount as root"
+        )
+    try:
+        binding.load()
+    except binding.BindingError as missing:
+        raise MountError(str(missing)) from missing
+    if os.geteuid() == 0:
+        return
+    if fusermount() is None:
+        raise MountError(
+            "there is no fusermount3, by which ordinary users mount: install the package fuse3"
+        )
+    if allow_other and not _users_may_allow_other():
+        raise MountError(
+            "--allow-other is for root, unless root writes the line 'user_allow_other' "
+            f"into {FUSE_CONFIGURATION}"
+        )
+
+
+def _users_may_allow_other() -> bool:
+    if not FUSE_CONFIGURATION.exists():
+        return False
+    return "user_allow_other" in FUSE_CONFIGURATION.read_text().split("\n")
+
+
+def _check_directory(mountpoint: Path) -> None:
+    entry = registry.entry_of(mountpoint)
+    if entry is not None and entry.is_alive():
+        raise MountError(
+            f"{mountpoint} is mounted already: {entry.profile}, by process {entry.process.pid}; "
+            f"end it with 'fakeproc umount {mountpoint}'"
+        )
+    mounts = mounts_at(mountpoint)
+    if mounts:
+        raise MountError(f"{mountpoint} is in use: a {mounts[-1].file_system} is mounted there")
+    if not mountpoint.exists():
+        raise MountError(f"{mountpoint} does not exist; make it with 'mkdir {mountpoint}'")
+    if not mountpoint.is_dir():
+        raise MountError(f"{mountpoint} is not a directory")
+    if not os.access(mountpoint, os.R_OK | os.W_OK | os.X_OK):
+        raise MountError(f"you may not make directories in {mountpoint}")
+
+
+def _clear_stale(mountpoint: Path) -> str | None:
+    for directory in directories(mountpoint):
+        for mount in mounts_at(directory):
+            if not (mount.is_ours and is_stale(directory)):
+                raise MountError(
+                    f"{mountpoint} is in use: a {mount.file_system} is mounted on {directory}"
+                )
+    try:
+        found = clear(mountpoint)
+    except UnmountError as error:
+        raise MountError(f"a killed daemon has left a mount, and {error}") from error
+    if not found:
+        return None
+    return f"cleared what a killed daemon had left on {mountpoint}"
+
+
+def _check_empty(mountpoint: Path) -> None:
+    names = sorted(path.name for path in mountpoint.iterdir())
+    if names:
+        others = "" if len(names) == 1 else f" and {len(names) - 1} more"
+        raise MountError(f"{mountpoint} is not empty: it has '{names[0]}'{others}")
+
+
+def clear(mountpoint: Path) -> bool:
+    """Remove whatever is left of a mount whose daemon has ended, its entry included.
+
+    Returns whether there was a mount left.  Raises UnmountError.
+    """
+    found = False
+    for directory in directories(mountpoint):
+        for _ in mounts_at(directory):
+            unmount(directory)
+            found = True
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
+    registry.forget(mountpoint)
+    registry.discard_log(mountpoint)
+    return found

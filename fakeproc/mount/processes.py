@@ -1,0 +1,123 @@
+"""Who is alive, and going into the background."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Process", "Report", "detached", "end"]
+
+logger = logging.getLogger(__name__)
+
+
+class Process(NamedTuple):
+    """A process, told from a later one of the same number by when it started."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process | None:
+        """The living process of that number."""
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # The name, in parentheses, may itself contain blanks and parentheses.
+        fields = status.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; one that only waits to be reaped does not."""
+        return Process.of(self.pid) == self
+
+
+def end(process: Process, patience: float) -> bool:
+    """End a process; False if it had to be killed.  Raises PermissionError."""
+    for signum, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, patience)):
+        if not process.is_alive():
+            return True
+        try:
+            os.kill(process.pid, signum)
+        except ProcessLookupError:  # it has just ended
+            return True
+        deadline = time.monotonic() + seconds
+        while process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if not process.is_alive():
+            return signum == signal.SIGTERM
+    return False
+
+
+class Report:
+    """What a daemon has to tell the process that started it."""
+
+    _READY = b"ready"
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def ready(self) -> None:
+        """All is well."""
+        self._send(self._READY)
+
+    def failed(self, why: str) -> None:
+        """All is over."""
+        self._send(why.encode())
+
+    def _send(self, message: bytes) -> None:
+        os.write(self._descriptor, message)
+        os.close(self._descriptor)
+
+
+def detached(daemon: Callable[[Report], None], log: Path) -> str | None:
+    """Run `daemon` in a process of its own, in the background.
+
+    Returns once it has reported: None if it is ready, or why it failed; empty
+    if it ended without a word.  Its output goes to `log`.  Must be called
+    before any thread is started.
+    """
+    receiving, sending = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            _become_daemon(daemon, log, sending)
+        os._exit(0)
+    os.close(sending)
+    os.waitpid(child, 0)
+    with os.fdopen(receiving, "rb") as pipe:
+        report = pipe.read()
+    return None if report == b"ready" else report.decode()
+
+
+def _become_daemon(daemon: Callable[[Report], None], log: Path, sending: int) -> None:
+    status = 1
+    try:
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDONLY)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        os.dup2(null, 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        # What the shell had open (a lock, say) is not ours to keep open.
+        os.closerange(3, sending)
+        os.closerange(sending + 1, os.sysconf("SC_OPEN_MAX"))
+        daemon(Report(sending))
+        status = 0
+    except BaseException:
+        logger.exception("the daemon has failed")
+    finally:
+        # Threads may still wait in libfuse for files that others hold open;
+        # and nothing of the process that forked is ours to tidy up.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
