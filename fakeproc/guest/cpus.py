@@ -54,6 +54,13 @@ class Cpus:
         self._per_package = profile.possible // profile.packages
         self._per_node = profile.possible // profile.nodes
 
+    @property
+    def modalias(self) -> str:
+        """`cpu_modalias`: what udev loads modules for, without the features."""
+        cpu = self.profile
+        vendor = {"GenuineIntel": 0, "AuthenticAMD": 2}.get(cpu.vendor, 0xFFFF)
+        return f"cpu:type:x86,ven{vendor:04X}fam{cpu.family:04X}mod{cpu.model:04X}:feature:"
+
     def is_online(self, cpu: int) -> bool:
         """Whether a CPU runs."""
         return bool(self.online >> cpu & 1)

@@ -57,6 +57,7 @@ class IrqDesc:
     node: int = -1  # NUMA_NO_NODE
     settable: bool = True  # whether user space may set the affinity
     managed: bool = False  # IRQD_AFFINITY_MANAGED
+    shut_down: bool = False  # IRQD_MANAGED_SHUTDOWN: all CPUs of its mask are offline
     affinity_set: bool = False  # IRQD_AFFINITY_SET: somebody chose, keep it on request
     pending: int | None = None  # a mask that waits for the next interrupt
     hint: int = 0
@@ -132,7 +133,7 @@ class IrqCore:
         # of the chip is not looked at; the driver sets what it wants next.
         wanted = (desc.affinity if desc.affinity_set else self.default_affinity) & self._cpus.online
         with contextlib.suppress(OSError):
-            self._program(desc, wanted or self._cpus.online)
+            self.program(desc, wanted or self._cpus.online)
 
     def release(self, desc: IrqDesc) -> None:
         """`free_irq`: remove the actions; /proc/irq/<n> stays, the hint goes."""
@@ -151,7 +152,7 @@ class IrqCore:
         if not online:
             raise OSError(EINVAL, "no CPU of the mask is online")
         if desc.chip.moves_at_once:
-            self._program(desc, mask)
+            self.program(desc, mask)
         else:
             desc.pending = mask
         desc.affinity_set = True
@@ -168,22 +169,42 @@ class IrqCore:
             raise OSError(EINVAL, "no CPU of the mask is online")
         self.default_affinity = mask
 
-    def _program(self, desc: IrqDesc, mask: int) -> None:
-        """`irq_do_set_affinity`."""
+    def program(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_do_set_affinity`: give the chip what is online of `mask`, and keep all of it.
+
+        Raises what the chip raises; then nothing has changed.
+        """
         desc.chip.set_affinity(desc, mask & self._cpus.online)
         desc.affinity = mask
 
     # Counting
 
     def count(self, desc: IrqDesc, cpu: int, number: int = 1) -> None:
-        """`kstat_incr_irqs_this_cpu`, and the move that waited for the interrupt."""
+        """`kstat_incr_irqs_this_cpu`."""
         desc.counts[cpu] = (desc.counts.get(cpu, 0) + number) & U32
         desc.total = (desc.total + number) & U32
         self.irqs_sum[cpu] += number
-        if desc.pending is not None:
+
+    def fire(self, desc: IrqDesc, number: int = 1) -> None:
+        """The hardware raises an interrupt `number` times, on the CPU it is steered to.
+
+        The first may carry out a move that waited for it
+        (`irq_move_masked_irq`), so that the others land elsewhere.
+        """
+        if not desc.actions or desc.shut_down:
+            return
+        if desc.pending is not None and number:
+            self.count(desc, self._landing(desc))
+            number -= 1
             mask, desc.pending = desc.pending, None
             if mask & self._cpus.online:
-                self._program(desc, mask)
+                self.program(desc, mask)
+        if number:
+            self.count(desc, self._landing(desc), number)
+
+    @staticmethod
+    def _landing(desc: IrqDesc) -> int:
+        return (desc.effective & -desc.effective).bit_length() - 1
 
     def restore(self, desc: IrqDesc, counts: dict[int, int]) -> None:
         """Let an interrupt have counted so much already."""

@@ -1,0 +1,46 @@
+"""What the kernel tells udev: `lib/kobject_uevent.c`."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fakeproc.timeline import Timeline
+
+__all__ = ["Uevent", "Uevents"]
+
+
+@dataclass(frozen=True, slots=True)
+class Uevent:
+    """One event; `instant` in ns of machine time, `environment` in its order."""
+
+    instant: int
+    action: str
+    devpath: str
+    subsystem: str
+    environment: tuple[tuple[str, str], ...]
+
+
+class Uevents:
+    """The events so far, the oldest fallen out."""
+
+    def __init__(self, timeline: Timeline, capacity: int = 10_000) -> None:
+        self.events: deque[Uevent] = deque(maxlen=capacity)
+        self._timeline = timeline
+        self._sequence = 0
+
+    def emit(self, action: str, devpath: str, subsystem: str, **more: str) -> None:
+        """`kobject_uevent_env`: `devpath` begins with a slash, below /sys."""
+        self._sequence += 1
+        environment = (
+            ("ACTION", action),
+            ("DEVPATH", devpath),
+            ("SUBSYSTEM", subsystem),
+            *more.items(),
+            ("SEQNUM", str(self._sequence)),
+        )
+        self.events.append(
+            Uevent(self._timeline.now, action, devpath, subsystem, environment)
+        )
