@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.log import KERN_NOTICE
 from fakeproc.host.hypervisor import Host
-from fakeproc.timeline import SECOND, ManualClock, RealClock, Timeline
+from fakeproc.timeline import SECOND, Clock, Timeline
 
 if TYPE_CHECKING:
     from fakeproc.profiles.schema import Profile
@@ -28,8 +28,8 @@ class Machine:
 
     def __init__(self, profile: Profile, clock: Literal["real", "manual"] = "real") -> None:
         self.profile = profile
-        self.timeline = Timeline(RealClock() if clock == "real" else ManualClock())
-        self.host = Host(self.timeline, profile.vmbus)
+        self.timeline = Timeline(Clock(manual=clock == "manual"))
+        self.host = Host(self.timeline, profile)
         booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
         self.kernel = Kernel(self.timeline, profile, self.host, booted)
         self.host.connect(self.kernel)
@@ -38,10 +38,12 @@ class Machine:
         self.timeline.clock.forward_to(profile.uptime_s * SECOND)
         self.timeline.catch_up()
         self.kernel.restore_counts()
+        self.host.begin_traffic(round(profile.quiet_s * SECOND))
 
     def catch_up(self) -> None:
         """Run the machine up to now; to be called before it is looked at or touched."""
         self.timeline.catch_up()
+        self.host.settle()
 
     def note_refusal(self, path: str, data: bytes, error: OSError) -> None:
         """Say in the guest's log why a write was refused."""

@@ -154,6 +154,7 @@ class OfferChannel:
     subchannel_index: int = 0
     monitor: Monitor | None = None
     subchannels_available: int = 0
+    is_hvsock: bool = False  # VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,12 @@ class HostPort(Protocol):
     def send_packet(self, packet: SubchannelRequest) -> None:
         """Put a packet into the ring of an open channel and signal the host."""
 
+    def start_timer(self, vp: int) -> None:
+        """Switch a virtual processor's synthetic timer on (HV_X64_MSR_STIMER0_CONFIG)."""
+
+    def stop_timer(self, vp: int) -> None:
+        """Switch it off."""
+
 
 class GuestPort(Protocol):
     """What a host can reach of its guest."""
@@ -240,7 +247,19 @@ class GuestPort(Protocol):
     ) -> None:
         """Interrupt a virtual processor.
 
-        `relids` maps each channel whose event flag is set to how often the
-        flag was set since time last moved; `message` is what lies in the
+        `relids` maps each channel whose event flag is set to how often it was
+        set and found since time last moved; `message` is what lies in the
         processor's message slot.
         """
+
+    def timer(self, vp: int, count: int) -> None:
+        """Let a virtual processor's timer expire `count` times."""
+
+    def raise_line(self, gsi: int, count: int) -> None:
+        """Raise an input of the IO-APIC `count` times."""
+
+    def jam_event_flag(self, vp: int, relid: int) -> None:
+        """Set an event flag that no interrupt will ever consume: a fault."""
+
+    def free_event_flags(self) -> None:
+        """Let every such flag go."""

@@ -17,7 +17,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Generator
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 __all__ = [
     "MICROSECOND",
@@ -25,8 +25,7 @@ __all__ = [
     "SECOND",
     "Clock",
     "Completion",
-    "ManualClock",
-    "RealClock",
+    "Mutex",
     "Sleeper",
     "Timeline",
 ]
@@ -38,45 +37,55 @@ SECOND = 1_000_000_000
 T = TypeVar("T")
 
 
-class Clock(Protocol):
-    """Where machine time comes from."""
+class Clock:
+    """Where machine time comes from: a real clock, fast or slow, or one moved by hand.
 
-    def now(self) -> int:
-        """Nanoseconds since the machine was switched on."""
+    `monotonic` is the computer's own clock, in nanoseconds.
+    """
 
-    def forward_to(self, instant: int) -> None:
-        """Let `instant` be now, unless it is past."""
-
-
-class ManualClock:
-    """A clock that stands still until it is told to move."""
-
-    def __init__(self, instant: int = 0) -> None:
-        self._now = instant
-
-    def now(self) -> int:
-        """Nanoseconds since the machine was switched on."""
-        return self._now
-
-    def forward_to(self, instant: int) -> None:
-        """Let `instant` be now, unless it is past."""
-        self._now = max(self._now, instant)
-
-
-class RealClock:
-    """A clock that follows the monotonic clock of the computer it runs on."""
-
-    def __init__(self, instant: int = 0, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, *, manual: bool = False, monotonic: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self._monotonic = monotonic
-        self._offset = instant - monotonic()
+        self._base = 0  # machine time when the computer's clock showed `_started`
+        self._started = monotonic()
+        self._manual = manual
+        self._rate = 1.0
+
+    @property
+    def manual(self) -> bool:
+        """Whether it moves only when told."""
+        return self._manual
+
+    @manual.setter
+    def manual(self, manual: bool) -> None:
+        self._rebase(self.now())
+        self._manual = manual
+
+    @property
+    def rate(self) -> float:
+        """Machine seconds that pass in a second, while it is not manual."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        if not rate > 0:
+            raise ValueError("time cannot stand still at a rate, nor go backwards")
+        self._rebase(self.now())
+        self._rate = rate
 
     def now(self) -> int:
         """Nanoseconds since the machine was switched on."""
-        return self._monotonic() + self._offset
+        if self._manual:
+            return self._base
+        return self._base + int((self._monotonic() - self._started) * self._rate)
 
     def forward_to(self, instant: int) -> None:
-        """Let `instant` be now, unless it is past."""
-        self._offset += max(0, instant - self.now())
+        """Let `instant` be now, unless it is past: time never runs backwards."""
+        self._rebase(max(self.now(), instant))
+
+    def _rebase(self, now: int) -> None:
+        self._base, self._started = now, self._monotonic()
 
 
 class Completion(Generic[T]):
@@ -120,6 +129,29 @@ class Completion(Generic[T]):
 
 # Kernel code that may sleep: yields nanoseconds or a Completion, returns T.
 Sleeper: TypeAlias = Generator[int | Completion[object], object, T]
+
+
+class Mutex:
+    """A lock that kernel code sleeps on (`kernel/locking/mutex.c`); first come, first served."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Completion[object]] = []
+        self._held = False
+
+    def acquire(self) -> Sleeper[None]:
+        """Sleep until nobody else has it."""
+        if self._held:
+            turn: Completion[object] = Completion()
+            self._waiting.append(turn)
+            yield turn
+        self._held = True
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        if self._waiting:
+            self._waiting.pop(0).complete(None)
+        else:
+            self._held = False
 
 
 class Timeline:

@@ -85,7 +85,7 @@ def _device(machine: Machine, device: VmbusDevice) -> dict[str, Any]:
 
 
 def _channel(machine: Machine, channel: Channel) -> dict[str, Any]:
-    host = machine.host.channels.get(channel.relid)
+    host = machine.host.relids.taken.get(channel.relid)
     return {
         "relid": channel.relid,
         "irq": channel.desc.irq if channel.desc else None,

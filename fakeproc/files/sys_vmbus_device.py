@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.vmbus.channel import VmbusDevice
     from fakeproc.messages import Monitor
 
-__all__ = ["device_directory", "device_path", "modalias"]
+__all__ = ["device_directory", "device_path"]
 
 DEVICE = Attributes[Device]()
 
@@ -27,11 +27,6 @@ MICROSOFT = 0x1414
 def device_path(kernel: Kernel, device: VmbusDevice) -> str:
     """Where a device's directory is, below /sys."""
     return f"devices/{kernel.profile.vmbus.parent}/{device.name}"
-
-
-def modalias(device: VmbusDevice) -> str:
-    """The class GUID as it lies in memory, in hexadecimal."""
-    return f"vmbus:{device.offer.class_id.bytes_le.hex()}"
 
 
 def _has_monitor(it: Device) -> bool:
@@ -66,7 +61,7 @@ def device_id_show(it: Device) -> str:
 @DEVICE.show
 def modalias_show(it: Device) -> str:
     """What udev finds the driver by."""
-    return f"{modalias(it.device)}\n"
+    return f"{it.device.modalias}\n"
 
 
 @DEVICE.show
@@ -156,7 +151,7 @@ def driver_override_store(it: Device, data: bytes) -> None:
 def uevent_show(it: Device) -> str:
     """What udev is told of the device."""
     driver = f"DRIVER={it.device.driver.name}\n" if it.device.driver else ""
-    return f"{driver}MODALIAS={modalias(it.device)}\n"
+    return f"{driver}MODALIAS={it.device.modalias}\n"
 
 
 def _up(path: str) -> str:
@@ -167,7 +162,7 @@ def _up(path: str) -> str:
 def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
     """/sys/devices/…/<instance GUID>."""
     root = _up(device_path(kernel, device))
-    channels = {channel.relid: channel for channel in device.channels}
+    channels = {channel.relid: channel for channel in device.channels if channel.in_sysfs}
 
     def driver() -> Node | None:
         bound = device.driver

@@ -44,6 +44,8 @@ SYSTEM_SHARE = 2_500
 TIMER_SOFTIRQS = {"TIMER": 420, "SCHED": 510, "HRTIMER": 3, "RCU": 350}
 # The row that counts timer interrupts (`HVS`: stimer0 in direct mode).
 TIMER_ROW = "HVS"
+# Of a thousand timer interrupts so many wake another CPU, or call a function there.
+TIMER_IPIS = {"CAL": 400, "RES": 2}
 # arch_irq_stat_cpu: what counts into the `intr` total of /proc/stat; TLB, DFR,
 # PIN, NPI, PIW and MIS do not (before v7.2).
 IN_INTR_TOTAL = (
@@ -75,6 +77,14 @@ class Accounting:
     def count_arch(self, row: str, cpu: int, number: int = 1) -> None:
         """`inc_irq_stat`: an interrupt that only the architecture knows."""
         self.arch.setdefault(row, Counter())[cpu] += number
+
+    def count_timer(self, cpu: int, number: int) -> None:
+        """Timer interrupts, and the interrupts between processors that they lead to."""
+        before = self.arch.get(TIMER_ROW, Counter())[cpu]
+        self.count_arch(TIMER_ROW, cpu, number)
+        for row, share in TIMER_IPIS.items():
+            more = (before + number) * share // 1000 - before * share // 1000
+            self.count_arch(row, cpu, more)
 
     def restore_arch(self, row: str, counts: dict[int, int]) -> None:
         """Let a row have counted so much already."""

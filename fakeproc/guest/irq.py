@@ -68,8 +68,8 @@ class IrqDesc:
 
     @property
     def effective(self) -> int:
-        """The CPUs that the interrupt is steered to."""
-        return self.chip.effective_affinity(self)
+        """The CPUs that the interrupt is steered to; CPU 0 while it is shut down."""
+        return 1 if self.shut_down else self.chip.effective_affinity(self)
 
     @property
     def shown_affinity(self) -> int:

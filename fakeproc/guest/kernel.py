@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.accounting import Accounting
 from fakeproc.guest.apic import GSI_TOP, ApicChip, nr_irqs_at_boot
-from fakeproc.guest.cpus import Cpus, cpu_mask
+from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
+from fakeproc.guest.hotplug import Hotplug
 from fakeproc.guest.irq import IrqCore
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
 from fakeproc.guest.personality import RFC
+from fakeproc.guest.uevents import Uevents
 from fakeproc.guest.vmbus.bus import Vmbus
 from fakeproc.timeline import MICROSECOND
 
@@ -32,6 +34,7 @@ class Kernel:
         self.personality = RFC
         self.timeline = timeline
         self.log = KernelLog(timeline)
+        self.uevents = Uevents(timeline)
         self.cpus = Cpus(profile.cpus)
         self.irqs = IrqCore(self.cpus, self.log, GSI_TOP, nr_irqs_at_boot(self.cpus.nr_cpu_ids))
         self.accounting = Accounting(self.irqs)
@@ -43,8 +46,14 @@ class Kernel:
             self.log,
             host,
             self.personality,
+            self.uevents,
+            profile.vmbus.parent,
             {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
         )
+        self.hotplug = Hotplug(
+            timeline, self.cpus, self.irqs, self.vmbus.synic, host, self.uevents, self.log
+        )
+        self._host = host
 
     def boot(self) -> None:
         """Come up as far as a user sees it: other interrupts, then the VMBus."""
@@ -53,6 +62,8 @@ class Kernel:
         self.log.say(f"Command line: {kernel.cmdline}")
         self.log.say("Hypervisor detected: Microsoft Hyper-V")
         self._request_other_irqs()
+        for cpu in cpus_in(self.cpus.online):
+            self._host.start_timer(cpu)
         self.timeline.start(self.vmbus.connect())
 
     @property
@@ -92,11 +103,40 @@ class Kernel:
         for row, counts in self.profile.arch.items():
             self.accounting.restore_arch(row, counts)
 
+    # GuestPort: what the host does to the guest
+
     def interrupt(
         self, vp: int, relids: dict[int, int], message: HostMessage | None = None
     ) -> None:
-        """`vmbus_isr` on CPU `vp`, with patch 9: only a control message counts on HYP."""
-        self.vmbus.handle_events(vp, relids)
+        """`vmbus_isr` on CPU `vp`, with patch 9: only a control message counts on HYP.
+
+        On a CPU that is offline nobody looks: the event flags stay set until
+        an interrupt finds the CPU online again.
+        """
+        if not self.cpus.is_online(vp):
+            self.vmbus.synic.set_flags(vp, set(relids))
+            return
+        left_behind = dict.fromkeys(self.vmbus.synic.take_flags(vp), 1)
+        self.vmbus.handle_events(vp, {**left_behind, **relids})
         if message is not None:
             self.accounting.count_arch("HYP", vp)
             self.vmbus.handle_message(message)
+
+    def timer(self, vp: int, count: int) -> None:
+        """`hv_stimer0_isr`, in direct mode."""
+        if self.cpus.is_online(vp):
+            self.accounting.count_timer(vp, count)
+
+    def raise_line(self, gsi: int, count: int) -> None:
+        """An input of the IO-APIC: handled where the guest has steered it."""
+        desc = self.irqs.descs.get(gsi)
+        if desc is not None:
+            self.irqs.fire(desc, count)
+
+    def jam_event_flag(self, vp: int, relid: int) -> None:
+        """An event flag that is set and never consumed."""
+        self.vmbus.synic.jam(vp, relid)
+
+    def free_event_flags(self) -> None:
+        """Let every such flag go."""
+        self.vmbus.synic.free_jams()

@@ -41,6 +41,4 @@ class Uevents:
             *more.items(),
             ("SEQNUM", str(self._sequence)),
         )
-        self.events.append(
-            Uevent(self._timeline.now, action, devpath, subsystem, environment)
-        )
+        self.events.append(Uevent(self._timeline.now, action, devpath, subsystem, environment))

@@ -9,9 +9,12 @@ about, and it happens here because the message takes its time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fakeproc.host.devices import HostChannel, HostDevice, Relids, device_of_profile
+from fakeproc.host.faults import Fault, Faults
+from fakeproc.host.traffic import Source, source
 from fakeproc.messages import (
     AllOffersDelivered,
     CloseChannel,
@@ -26,8 +29,6 @@ from fakeproc.messages import (
     InitiateContact,
     ModifyChannel,
     ModifyChannelResponse,
-    Monitor,
-    OfferChannel,
     OpenChannel,
     OpenChannelResult,
     RelidReleased,
@@ -39,14 +40,19 @@ from fakeproc.messages import (
 from fakeproc.timeline import MICROSECOND, Timeline
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from fakeproc.profiles.schema import Profile
 
-    from fakeproc.profiles.schema import Device, Subchannel, VMBus
-
-__all__ = ["Host", "HostChannel", "HostDevice", "Latency"]
+__all__ = ["Host", "Latency"]
 
 MESSAGE_VP = 0  # VMBUS_CONNECT_CPU: every control message goes there
 ACKNOWLEDGING = (5, 3)  # the first protocol that answers ModifyChannel
+REFUSED = 1  # a status that is not 0
+
+_POST_FAULTS = {
+    Fault.POST_EAGAIN: HvStatus.INVALID_CONNECTION_ID,
+    Fault.POST_ENOBUFS: HvStatus.INSUFFICIENT_BUFFERS,
+    Fault.POST_EINVAL: HvStatus.INVALID_PARAMETER,
+}
 
 
 @dataclass(slots=True)
@@ -57,131 +63,233 @@ class Latency:
     ack: int = 300 * MICROSECOND  # a ModifyChannel: to act on it and to say so
 
 
-@dataclass(slots=True, eq=False)
-class HostChannel:
-    """The host's end of a channel."""
-
-    relid: int
-    device: HostDevice
-    index: int
-    monitor: Monitor | None = None
-    open: bool = False
-    target_vp: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class HostDevice:
-    """A device as the host has it: a primary channel, and more when asked."""
-
-    class_id: UUID
-    instance: UUID
-    subchannel_delay: int
-    channels: list[HostChannel] = field(default_factory=list)
-
-
 class Host:
     """One partition's side of the hypervisor (`HostPort`)."""
 
-    def __init__(self, timeline: Timeline, vmbus: VMBus) -> None:
+    def __init__(self, timeline: Timeline, profile: Profile) -> None:
         self.latency = Latency()
+        self.faults = Faults()
+        self.relids = Relids()
+        self.devices = [
+            device_of_profile(device, device.subchannel_delay_us * MICROSECOND)
+            for device in profile.vmbus.devices
+        ]
+        self.lines: dict[int, Source] = {}  # traffic on inputs of the IO-APIC
+        self.timer_rate = 0.0  # expiries a second, of every processor that is on
+        self._timers: dict[int, Source] = {}  # by processor
         self._timeline = timeline
-        self._version = vmbus.version
+        self._profile = profile
         self._guest: GuestPort | None = None
-        self.channels: dict[int, HostChannel] = {}  # offered, and not released since
-        self.devices = [self._device(device) for device in vmbus.devices]
+        self._drawn = 0  # sources so far: each draws from a seed of its own
 
     def connect(self, guest: GuestPort) -> None:
         """Know the guest that interrupts go to."""
         self._guest = guest
 
-    def _device(self, wanted: Device) -> HostDevice:
-        device = HostDevice(
-            wanted.class_id, wanted.instance, wanted.subchannel_delay_us * MICROSECOND
-        )
-        device.channels = [
-            self._channel(device, index, channel) for index, channel in enumerate(wanted.channels)
-        ]
-        return device
-
-    def _channel(self, device: HostDevice, index: int, wanted: Device | Subchannel) -> HostChannel:
-        slot = wanted.monitor
-        monitor = Monitor(slot.id, slot.connection_id, slot.latency) if slot else None
-        return HostChannel(wanted.relid, device, index, monitor)
+    @property
+    def guest(self) -> GuestPort:
+        """The guest; RuntimeError before it is connected."""
+        if self._guest is None:
+            raise RuntimeError("the host has no guest to interrupt")
+        return self._guest
 
     # What the guest asks for
 
     def post_message(self, message: GuestMessage) -> HvStatus:
         """HvPostMessage: take a control message; the answer comes as an interrupt."""
+        for fault, status in _POST_FAULTS.items():
+            if self.faults.strikes(fault):
+                return status
         match message:
             case InitiateContact(version):
-                self._answer(VersionResponse(version <= self._version))
+                self._answer(VersionResponse(version <= self._profile.vmbus.version))
             case RequestOffers():
                 for device in self.devices:
-                    self._answer(self._offer(device.channels[0]))
+                    self._offer(device.primary)
                 self._answer(AllOffersDelivered())
             case GpadlHeader(relid, gpadl):
                 self._answer(GpadlCreated(relid, gpadl))
             case GpadlTeardown(_, gpadl):
                 self._answer(GpadlTorndown(gpadl))
             case OpenChannel(relid, _, target_vp):
-                channel = self.channels[relid]
-                channel.open, channel.target_vp = True, target_vp
-                self._answer(OpenChannelResult(relid))
+                self._open(self.relids.taken[relid], target_vp)
             case CloseChannel(relid):
-                self._close(self.channels[relid])
+                self._close(self.relids.taken[relid])
             case ModifyChannel(relid, target_vp):
                 self._timeline.after(self.latency.ack, lambda: self._retarget(relid, target_vp))
             case RelidReleased(relid):
-                self.channels.pop(relid, None)
+                self.relids.release(relid)
         return HvStatus.SUCCESS
 
     def send_packet(self, packet: SubchannelRequest) -> None:
         """Read a packet from the ring of an open channel."""
-        device = self.channels[packet.relid].device
+        device = self.relids.taken[packet.relid].device
         for channel in device.channels[1 : 1 + packet.count]:
-            self._answer(self._offer(channel), device.subchannel_delay)
+            if not channel.relid:
+                self._offer(channel, device.subchannel_delay)
+
+    def _open(self, channel: HostChannel, target_vp: int) -> None:
+        if self.faults.strikes(Fault.OPEN_FAIL):
+            self._answer(OpenChannelResult(channel.relid, REFUSED))
+            return
+        self._settle(channel)
+        channel.open, channel.target_vp = True, target_vp
+        self._answer(OpenChannelResult(channel.relid))
 
     def _close(self, channel: HostChannel) -> None:
         """Close a channel; without its primary a sub-channel has no use, and goes."""
+        self._settle(channel)
         channel.open = False
         if channel.index == 0:
             for other in channel.device.channels[1:]:
-                if other.relid in self.channels:
-                    self._answer(RescindChannelOffer(other.relid))
+                if other.relid:
+                    self._rescind(other)
 
     def _retarget(self, relid: int, target_vp: int) -> None:
-        channel = self.channels.get(relid)
-        if channel is not None:
+        channel = self.relids.taken.get(relid)
+        status = REFUSED if self.faults.strikes(Fault.MODIFYCHANNEL_NAK) else 0
+        if channel is not None and not status:
+            self._settle(channel)
             channel.target_vp = target_vp
-        if self._version >= ACKNOWLEDGING:
-            self._interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid))
+        acknowledges = self._profile.vmbus.version >= ACKNOWLEDGING
+        if acknowledges and not self.faults.strikes(Fault.MODIFYCHANNEL_DROP):
+            self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
 
-    def _offer(self, channel: HostChannel) -> OfferChannel:
-        device = channel.device
-        self.channels[channel.relid] = channel
-        return OfferChannel(
-            channel.relid,
-            device.class_id,
-            device.instance,
-            channel.index,
-            channel.monitor,
-            len(device.channels) - 1,
-        )
-
-    def _answer(self, message: HostMessage, delay: int = 0) -> None:
+    def _answer(self, message: HostMessage) -> None:
         self._timeline.after(
-            self.latency.message + delay, lambda: self._interrupt(MESSAGE_VP, {}, message)
+            self.latency.message, lambda: self.guest.interrupt(MESSAGE_VP, {}, message)
         )
+
+    # Devices that come and go
+
+    def _offer(self, channel: HostChannel, delay: int = 0) -> None:
+        self.relids.take(channel)
+        offer = channel.device.offer(channel)
+
+        def deliver() -> None:
+            # It may have been taken back while it was on its way.
+            if self.relids.taken.get(offer.relid) is channel:
+                channel.announced = True
+                self.guest.interrupt(MESSAGE_VP, {}, offer)
+
+        self._timeline.after(self.latency.message + delay, deliver)
+
+    def add(self, device: HostDevice) -> None:
+        """Offer a new device; LookupError when no relid is left."""
+        self._offer(device.primary)
+        self.devices.append(device)
+
+    def rescind(self, channel: HostChannel) -> None:
+        """Take a sub-channel away, or with its primary channel a whole device."""
+        if channel.index == 0:
+            for other in channel.device.channels[1:]:
+                if other.relid:
+                    self._rescind(other)
+            self.devices.remove(channel.device)
+        self._rescind(channel)
+
+    def _rescind(self, channel: HostChannel) -> None:
+        if channel.announced:
+            self._answer(RescindChannelOffer(channel.relid))
+        else:
+            self.relids.release(channel.relid)
 
     # What the host does to the guest
 
-    def signal(self, relid: int, count: int = 1) -> None:
-        """Set a channel's event flag `count` times and interrupt its processor."""
-        self._interrupt(self.channels[relid].target_vp, {relid: count})
+    def signal(self, channel: HostChannel, count: int = 1) -> None:
+        """Set a channel's event flag and interrupt its processor, `count` times."""
+        channel.sent += count
+        self.guest.interrupt(channel.target_vp, {channel.relid: count})
 
-    def _interrupt(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None = None
-    ) -> None:
-        if self._guest is None:
-            raise RuntimeError("the host has no guest to interrupt")
-        self._guest.interrupt(vp, relids, message)
+    def send_nothing(self, count: int) -> None:
+        """Send `count` control messages that mean nothing: they count on HYP."""
+        for _ in range(count):
+            self.guest.interrupt(MESSAGE_VP, {}, GpadlTorndown(0))
+
+    def jam(self, channel: HostChannel) -> None:
+        """Set a channel's event flag where its interrupts go, never to be consumed."""
+        self.faults.jammed.append(channel.relid)
+        self.guest.jam_event_flag(channel.target_vp, channel.relid)
+
+    def clear_faults(self) -> None:
+        """Let nothing more go wrong."""
+        self.faults.clear()
+        self.guest.free_event_flags()
+
+    # Traffic
+
+    def set_traffic(self, channel: HostChannel, rate: float, kind: str) -> None:
+        """Interrupt the guest for a channel so often; ValueError for no such rate or kind."""
+        new = self.draw(rate, kind, f"relid {channel.relid}")
+        self._settle(channel)
+        channel.traffic = new
+
+    def set_line_traffic(self, gsi: int, rate: float, kind: str) -> None:
+        """Raise an input of the IO-APIC so often; ValueError for no such rate or kind."""
+        new = self.draw(rate, kind, f"gsi {gsi}")
+        self.settle()
+        self.lines[gsi] = new
+
+    def set_timer_rate(self, rate: float) -> None:
+        """Let every processor's timer expire so often; ValueError for no such rate."""
+        self.draw(rate, "steady", "timer")
+        self.settle()
+        self.timer_rate = rate
+        for vp in list(self._timers):
+            self.start_timer(vp)
+
+    def draw(self, rate: float, kind: str, what: str) -> Source:
+        """A source that begins now; ValueError for no such rate or kind."""
+        self._drawn += 1
+        seed = f"{self._profile.seed}/{what}/{self._drawn}"
+        return source(kind, rate, self._timeline.now, seed)
+
+    def start_timer(self, vp: int) -> None:
+        """Switch a virtual processor's synthetic timer on."""
+        self._timers[vp] = self.draw(self.timer_rate, "steady", f"timer {vp}")
+
+    def stop_timer(self, vp: int) -> None:
+        """Switch it off, once it has been heard up to now."""
+        self._settle_timer(vp, self._timers[vp])
+        del self._timers[vp]
+
+    def begin_traffic(self, quiet: int) -> None:
+        """Interrupt as the profile says, from `quiet` nanoseconds on."""
+        self._timeline.after(quiet, self._begin_traffic)
+
+    def _begin_traffic(self) -> None:
+        profile = self._profile
+        rates = {c.relid: c for d in profile.vmbus.devices for c in d.channels if c.rate}
+        for relid, channel in list(self.relids.taken.items()):
+            if relid in rates:
+                self.set_traffic(channel, rates[relid].rate, rates[relid].traffic)
+        for irq in profile.irqs:
+            if irq.rate:
+                self.set_line_traffic(irq.irq, irq.rate, irq.traffic)
+        if profile.timer_rate:
+            self.set_timer_rate(profile.timer_rate)
+
+    def settle(self) -> None:
+        """Deliver every interrupt that is due by now."""
+        for channel in self.relids.taken.values():
+            if channel.traffic is not None:
+                self._settle(channel)
+        for gsi, line in self.lines.items():
+            count = line.take(self._timeline.now)
+            if count:
+                self.guest.raise_line(gsi, count)
+        if self.timer_rate:
+            for vp, timer in self._timers.items():
+                self._settle_timer(vp, timer)
+
+    def _settle(self, channel: HostChannel) -> None:
+        """Deliver a channel's interrupts up to now, before something about it changes."""
+        if channel.traffic is not None:
+            count = channel.traffic.take(self._timeline.now)
+            if count and channel.open:
+                self.signal(channel, count)
+
+    def _settle_timer(self, vp: int, timer: Source) -> None:
+        count = timer.take(self._timeline.now)
+        if count:
+            self.guest.timer(vp, count)

@@ -1,9 +1,9 @@
 """The daemon: three mounts of one machine, and their orderly end.
 
 A mount is served by a thread that is inside libfuse most of the time, where no
-signal handler of Python would run.  So the main thread blocks the signals
-before there is any other thread, waits for one, and unmounts; the threads then
-return by themselves.
+signal handler of Python would run.  So the signals are blocked before there is
+any other thread, and one thread waits for them.  The main thread waits for
+whatever happens; on a signal it unmounts, and the threads return by themselves.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ __all__ = ["serve"]
 logger = logging.getLogger(__name__)
 
 _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-_LOOK_AGAIN = signal.SIGUSR1  # from a thread whose mount is gone
 
 # A thread whose mount is gone returns within milliseconds, unless somebody
 # holds a file open; then it ends with the process.
@@ -53,7 +52,13 @@ class _Ended(NamedTuple):
     failure: str | None
 
 
-_Events = SimpleQueue[_Ready | _Ended]
+class _Told(NamedTuple):
+    """A signal says that it is time to go."""
+
+    signum: int
+
+
+_Events = SimpleQueue[_Ready | _Ended | _Told]
 
 
 def serve(
@@ -67,6 +72,7 @@ def serve(
     with _signals_blocked():
         try:
             events = _Events()
+            threading.Thread(target=_wait_for_a_signal, args=(events,), daemon=True).start()
             threads = _start(machine, mountpoint, allow_other, events)
             _wait_until_ready(events, len(threads))
             _record(machine, mountpoint)
@@ -83,7 +89,7 @@ def serve(
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_ENDING, _LOOK_AGAIN})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:
@@ -107,7 +113,6 @@ def _start(
         except RuntimeError as error:
             failure = f"libfuse could not mount {directory} (status {error})"
         events.put(_Ended(failure))
-        os.kill(os.getpid(), _LOOK_AGAIN)
 
     threads = [
         threading.Thread(target=run, args=(operations,), name=operations.flavour.name, daemon=True)
@@ -126,16 +131,21 @@ def _start(
 
 def _wait_until_ready(events: _Events, mounts: int) -> None:
     for _ in range(mounts):
-        event = events.get()
-        if isinstance(event, _Ended):
-            raise MountError(event.failure or f"{event} before it could be read")
+        match events.get():
+            case _Ended(failure):
+                raise MountError(failure or "it was unmounted before it could be read")
+            case _Told(signum):
+                raise MountError(f"{signal.Signals(signum).name} came before it could be read")
 
 
 def _wait_for_the_end(events: _Events, mounts: int) -> None:
     """Return on a signal, or when nothing is left to serve."""
-    while signal.sigwait({*_ENDING, _LOOK_AGAIN}) == _LOOK_AGAIN:
-        if events.qsize() == mounts:  # each mount says once that it has ended
-            return
+    while mounts and not isinstance(events.get(), _Told):
+        mounts -= 1
+
+
+def _wait_for_a_signal(events: _Events) -> None:
+    events.put(_Told(signal.sigwait(_ENDING)))
 
 
 def _record(machine: Machine, mountpoint: Path) -> None:

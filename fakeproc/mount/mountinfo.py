@@ -56,7 +56,8 @@ def is_stale(mountpoint: Path) -> bool:
     try:
         mountpoint.stat()
     except OSError as error:
-        return error.errno == errno.ENOTCONN
+        # Aborted: it was killed just now, and this request was already on its way.
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
     return False
 
 

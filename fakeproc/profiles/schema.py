@@ -54,6 +54,8 @@ Cpu = Annotated[int, Field(ge=0, lt=MAX_CPUS)]
 Count = Annotated[int, Field(ge=0, lt=1 << 32)]
 Counts = Annotated[dict[Cpu, Count], BeforeValidator(_by_cpu)]
 Relid = Annotated[int, Field(ge=1, le=MAX_RELID)]
+Rate = Annotated[float, Field(ge=0, le=1e9)]
+TrafficKind = Literal["steady", "poisson"]
 ClassGuid = Annotated[UUID, BeforeValidator(_class_guid)]
 
 
@@ -158,6 +160,8 @@ class _Channel(_Table):
     relid: Relid
     monitor: MonitorSlot | None = None
     counts: Counts = {}
+    rate: Rate = 0.0  # interrupts a second, once the quiet time is over
+    traffic: TrafficKind = "steady"
 
 
 class Subchannel(_Channel):
@@ -224,6 +228,8 @@ class OtherIrq(_Table):
     managed: bool = False  # affinity owned by the kernel
     node: int = -1
     counts: Counts = {}
+    rate: Rate = 0.0  # interrupts a second, once the quiet time is over
+    traffic: TrafficKind = "steady"
 
 
 class Profile(_Table):
@@ -234,6 +240,8 @@ class Profile(_Table):
     architecture: Literal["x86_64"] = "x86_64"
     seed: int = 1
     uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
+    quiet_s: float = Field(default=0, ge=0)  # how long it is left alone from then on
+    timer_rate: Rate = 0.0  # timer interrupts a second, of each CPU
     kernel: Kernel = Kernel()
     cpus: Cpus
     memory: Memory = Memory()

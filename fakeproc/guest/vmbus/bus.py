@@ -19,6 +19,7 @@ from fakeproc.guest.vmbus.driver_core import DriverCore
 from fakeproc.guest.vmbus.drivers import Driver, built_in_drivers
 from fakeproc.guest.vmbus.irqchip import VMBusChip
 from fakeproc.guest.vmbus.placement import Placement
+from fakeproc.guest.vmbus.synic import Synic
 from fakeproc.messages import (
     AllOffersDelivered,
     CloseChannel,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.irq import IrqCore, IrqDesc
     from fakeproc.guest.log import KernelLog
     from fakeproc.guest.personality import Personality
+    from fakeproc.guest.uevents import Uevents
 
 __all__ = ["RETARGETING", "Vmbus"]
 
@@ -92,6 +94,8 @@ class Vmbus:
         log: KernelLog,
         host: HostPort,
         personality: Personality,
+        uevents: Uevents,
+        parent: str,
         probe_delays: Mapping[UUID, int],
     ) -> None:
         self.cpus = cpus
@@ -102,6 +106,7 @@ class Vmbus:
         self.driver_core = DriverCore(
             timeline, log, self, self.devices, built_in_drivers(personality.netvsc_channels)
         )
+        self.synic = Synic(self, log)
         self.scsi_hosts = Numbers()
         self.modifychannels_sent = 0
         self.modifychannels_completed = 0
@@ -112,6 +117,8 @@ class Vmbus:
         self._log = log
         self._host = host
         self._versions = personality.vmbus_versions
+        self._uevents = uevents
+        self._parent = parent  # below /sys/devices
         self._probe_delays = probe_delays  # ns, by instance: who loses the race at boot
         self._awaited: dict[Awaited, Completion[object]] = {}
         self._gpadl = itertools.count(0xE1E10)
@@ -227,15 +234,33 @@ class Vmbus:
         channel.target_cpu = self.placement.choose(channel)
         device.channels.append(channel)
         if channel.is_primary:
-            self.devices[name] = device
-            if self.driver_core.autoprobe:
-                self._timeline.start(self._probe_at_boot(device))
+            self._timeline.start(self._register(device))
         elif device.driver is not None:
+            self._add_channel_kobj(channel)
             self._timeline.start(device.driver.subchannel_offered(self, channel))
 
-    def _probe_at_boot(self, device: VmbusDevice) -> Sleeper[None]:
-        yield self._probe_delays.get(device.offer.instance_id, 0)
-        yield from self.driver_core.attach(device)
+    def _register(self, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_device_register`: the device, its driver, and only then channels/."""
+        self.devices[device.name] = device
+        self.uevent(device, "add", MODALIAS=device.modalias)
+        if self.driver_core.autoprobe:
+            yield self._probe_delays.get(device.offer.instance_id, 0)
+            yield from self.driver_core.attach(device)
+        if not device.primary.rescinded:
+            self._add_channel_kobj(device.primary)
+
+    def uevent(self, device: VmbusDevice, action: str, **more: str) -> None:
+        """Tell udev of a device."""
+        self._uevents.emit(action, self._devpath(device), "vmbus", **more)
+
+    def _devpath(self, device: VmbusDevice) -> str:
+        return f"/devices/{self._parent}/{device.name}"
+
+    def _add_channel_kobj(self, channel: Channel) -> None:
+        """`vmbus_add_channel_kobj`: channels/<relid>."""
+        channel.in_sysfs = True
+        devpath = f"{self._devpath(channel.device)}/channels/{channel.relid}"
+        self._uevents.emit("add", devpath, "channels")
 
     def probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_probe`: let a driver open a device; raises OSError."""
@@ -267,12 +292,20 @@ class Vmbus:
         """`vmbus_device_unregister`: the driver goes, then the device, then its channels."""
         yield from self.driver_core.detach(device)
         del self.devices[device.name]
+        self.uevent(device, "remove", MODALIAS=device.modalias)
         for channel in reversed(list(device.channels)):
             self._remove_channel(channel)
 
     def _remove_channel(self, channel: Channel) -> None:
-        """`hv_process_channel_removal`: unmap the relid and give it back to the host."""
+        """`hv_process_channel_removal`: unmap the relid and give it back to the host.
+
+        When the device is gone already, udev hears of channels/<relid> alone.
+        """
         channel.device.channels.remove(channel)
+        if channel.in_sysfs:
+            registered = channel.device.name in self.devices
+            parent = self._devpath(channel.device) if registered else ""
+            self._uevents.emit("remove", f"{parent}/channels/{channel.relid}", "channels")
         if channel.desc is not None:
             self.irqs.release(channel.desc)
             self.irqs.free(channel.desc)
@@ -310,12 +343,15 @@ class Vmbus:
         if channel.state is not ChannelState.OPEN or channel.desc is None:
             raise OSError(EINVAL, f"channel {channel.relid} is in state {channel.state:d}")
         channel.state = ChannelState.OPENING
+        channel.opening = Completion()
         try:
             yield from self._open(channel, channel.desc, ring_size)
         except OSError:
             channel.state = ChannelState.OPEN
             channel.outbound = channel.inbound = None
             raise
+        finally:
+            channel.opening.complete(None)
 
     def _open(self, channel: Channel, desc: IrqDesc, ring_size: int) -> Sleeper[None]:
         channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
@@ -335,7 +371,12 @@ class Vmbus:
         channel.state = ChannelState.OPENED
 
     def close(self, channel: Channel) -> Sleeper[None]:
-        """`vmbus_close`: the IRQ is freed, the mapping of the relid stays."""
+        """`vmbus_close`: the IRQ is freed, the mapping of the relid stays.
+
+        An open that is under way is let finish first.
+        """
+        if channel.opening is not None:
+            yield channel.opening
         if channel.state is not ChannelState.OPENED:
             return
         channel.state = ChannelState.OPEN

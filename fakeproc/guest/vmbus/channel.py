@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from fakeproc.timeline import Completion, Mutex
+
 if TYPE_CHECKING:
     from fakeproc.guest.irq import IrqDesc
     from fakeproc.guest.vmbus.devices import DeviceType
@@ -87,6 +89,8 @@ class Channel:
     outbound: Ring | None = None
     inbound: Ring | None = None
     rescinded: bool = False
+    in_sysfs: bool = False  # whether channels/<relid> is there
+    opening: Completion[object] | None = None  # done when an open that is under way ends
     interrupts: int = 0  # handled by the channel's callback
     events: int = 0  # signals sent to the host
 
@@ -110,12 +114,18 @@ class VmbusDevice:
     channels: list[Channel] = field(default_factory=list)  # primary first, as they arrived
     driver: Driver | None = None
     driver_override: str | None = None
+    lock: Mutex = field(default_factory=Mutex)  # device_lock: held by who binds or unbinds
     scsi_host: int | None = None  # storvsc: the number of host<n>
 
     @property
     def name(self) -> str:
         """The device's name in sysfs: the instance GUID."""
         return str(self.offer.instance_id)
+
+    @property
+    def modalias(self) -> str:
+        """What udev finds the driver by: the class GUID as it lies in memory."""
+        return f"vmbus:{self.offer.class_id.bytes_le.hex()}"
 
     @property
     def primary(self) -> Channel:

@@ -28,6 +28,9 @@ class Prober(Protocol):
     def remove(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
         """Let the driver close the device."""
 
+    def uevent(self, device: VmbusDevice, action: str, **more: str) -> None:
+        """Tell udev of a device."""
+
 
 class DriverCore:
     """Which driver has which device, and who decides."""
@@ -58,14 +61,16 @@ class DriverCore:
         without one.
         """
         driver = self.match(device)
-        if device.driver is None and driver is not None:
-            try:
+        if driver is None:
+            return
+        yield from device.lock.acquire()
+        try:
+            if device.driver is None and not device.primary.rescinded:
                 yield from self._really_probe(driver, device)
-            except OSError as error:
-                self._log.say(
-                    f"hv_vmbus: probe failed for device {device.name} ({-(error.errno or 0)})",
-                    KERN_ERR,
-                )
+        except OSError as error:
+            self._say_probe_failed(device, error)
+        finally:
+            device.lock.release()
 
     def _really_probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
         device.driver = driver
@@ -74,12 +79,29 @@ class DriverCore:
         except OSError:
             device.driver = None
             raise
+        self._bus.uevent(device, "bind", DRIVER=driver.name, MODALIAS=device.modalias)
 
-    def detach(self, device: VmbusDevice) -> Sleeper[None]:
-        """`device_release_driver`."""
-        if device.driver is not None:
-            yield from self._bus.remove(device.driver, device)
-            device.driver = None
+    def _say_probe_failed(self, device: VmbusDevice, error: OSError) -> None:
+        self._log.say(
+            f"hv_vmbus: probe failed for device {device.name} ({-(error.errno or 0)})", KERN_ERR
+        )
+
+    def detach(self, device: VmbusDevice, driver: Driver | None = None) -> Sleeper[None]:
+        """`device_release_driver`.
+
+        Raises OSError ENODEV where a `driver` is named and the device has
+        another one, or none.
+        """
+        yield from device.lock.acquire()
+        try:
+            if driver not in {None, device.driver}:
+                raise OSError(ENODEV, f"{device.name} is not bound")
+            if device.driver is not None:
+                yield from self._bus.remove(device.driver, device)
+                device.driver = None
+                self._bus.uevent(device, "unbind")
+        finally:
+            device.lock.release()
 
     # What user space asks for.  Each waits until the work is done, as the
     # write(2) that asks does.
@@ -93,22 +115,27 @@ class DriverCore:
         device = self._devices.get(name)
         if device is None or not driver.matches(device):
             raise OSError(ENODEV, f"{driver.name} has no match for a device {name!r}")
-        if device.driver is not None:
-            raise OSError(EBUSY, f"{name} is bound to {device.driver.name}")
+        self._timeline.finish(self._bind(driver, device))
+
+    def _bind(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+        yield from device.lock.acquire()
         try:
-            self._timeline.finish(self._really_probe(driver, device))
-        except OSError as error:
-            self._log.say(
-                f"hv_vmbus: probe failed for device {name} ({-(error.errno or 0)})", KERN_ERR
-            )
-            raise
+            if device.driver is not None:
+                raise OSError(EBUSY, f"{device.name} is bound to {device.driver.name}")
+            try:
+                yield from self._really_probe(driver, device)
+            except OSError as error:
+                self._say_probe_failed(device, error)
+                raise
+        finally:
+            device.lock.release()
 
     def unbind(self, driver: Driver, name: str) -> None:
         """`unbind_store`; OSError ENODEV for a device that the driver does not have."""
         device = self._devices.get(name)
         if device is None or device.driver is not driver:
             raise OSError(ENODEV, f"{driver.name} is not bound to a device {name!r}")
-        self._timeline.finish(self.detach(device))
+        self._timeline.finish(self.detach(device, driver))
 
     def probe(self, name: str) -> None:
         """`drivers_probe_store`; OSError ENODEV for a device that is not."""

@@ -1,0 +1,105 @@
+"""The devices of a partition, as the host has them, and the relids it gives out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fakeproc.messages import Monitor, OfferChannel
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from fakeproc.host.traffic import Source
+    from fakeproc.profiles.schema import Device, MonitorSlot
+
+__all__ = ["MAX_RELID", "HostChannel", "HostDevice", "Relids", "device_of_profile"]
+
+MAX_RELID = 2047  # the event flags of a synic are 2,048 bits, of which 0 is not used
+
+
+@dataclass(slots=True, eq=False)
+class HostChannel:
+    """The host's end of a channel.
+
+    `preferred` is the relid it is given when that is free.  `target_vp` is
+    where its interrupts go, which is not always where the guest believes.
+    """
+
+    device: HostDevice
+    index: int  # 0 for the primary channel
+    preferred: int | None = None
+    monitor: Monitor | None = None
+    relid: int = 0  # while it is offered
+    announced: bool = False  # whether the guest has been told
+    open: bool = False
+    target_vp: int = 0
+    traffic: Source | None = None
+    sent: int = 0  # interrupts
+
+
+@dataclass(slots=True, eq=False)
+class HostDevice:
+    """A device: the primary channel, and as many more as it can have."""
+
+    class_id: UUID
+    instance: UUID
+    subchannel_delay: int = 0  # ns, from the request to the offer
+    channels: list[HostChannel] = field(default_factory=list)
+    is_hvsock: bool = False
+
+    @property
+    def primary(self) -> HostChannel:
+        """The channel that is offered with the device."""
+        return self.channels[0]
+
+    def offer(self, channel: HostChannel) -> OfferChannel:
+        """The message that offers a channel."""
+        return OfferChannel(
+            channel.relid,
+            self.class_id,
+            self.instance,
+            channel.index,
+            channel.monitor,
+            len(self.channels) - 1,
+            self.is_hvsock,
+        )
+
+
+class Relids:
+    """Which relid is whose; given out lowest first, and again when released."""
+
+    def __init__(self) -> None:
+        self.taken: dict[int, HostChannel] = {}
+
+    def take(self, channel: HostChannel) -> None:
+        """Give a channel a relid; raises LookupError when none is left."""
+        preferred = channel.preferred
+        if preferred is not None and preferred not in self.taken:
+            channel.relid = preferred
+        else:
+            channel.relid = next(n for n in range(1, MAX_RELID + 2) if n not in self.taken)
+            if channel.relid > MAX_RELID:
+                channel.relid = 0
+                raise LookupError("the host has no relid left")
+        self.taken[channel.relid] = channel
+
+    def release(self, relid: int) -> None:
+        """Let a relid be given out again."""
+        channel = self.taken.pop(relid, None)
+        if channel is not None:
+            channel.relid, channel.announced, channel.open = 0, False, False
+
+
+def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
+    """A device as the profile describes it; `subchannel_delay` in ns."""
+    device = HostDevice(wanted.class_id, wanted.instance, subchannel_delay)
+    device.channels = [
+        HostChannel(device, index, channel.relid, _monitor(channel.monitor))
+        for index, channel in enumerate(wanted.channels)
+    ]
+    return device
+
+
+def _monitor(slot: MonitorSlot | None) -> Monitor | None:
+    return Monitor(slot.id, slot.connection_id, slot.latency) if slot else None
