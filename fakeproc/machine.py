@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.log import KERN_NOTICE
 from fakeproc.host.hypervisor import Host
+from fakeproc.host.inventory import Inventory
 from fakeproc.timeline import SECOND, Clock, Timeline
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Machine:
         booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
         self.kernel = Kernel(self.timeline, profile, self.host, booted)
         self.host.connect(self.kernel)
+        self.inventory = Inventory(self.host, profile.seed)
         self.kernel.boot()
         self.timeline.settle()
         self.timeline.clock.forward_to(profile.uptime_s * SECOND)
@@ -44,6 +46,11 @@ class Machine:
         """Run the machine up to now; to be called before it is looked at or touched."""
         self.timeline.catch_up()
         self.host.settle()
+
+    def advance(self, step: int) -> None:
+        """Let `step` nanoseconds pass at once."""
+        self.timeline.clock.forward_to(self.timeline.now + step)
+        self.catch_up()
 
     def note_refusal(self, path: str, data: bytes, error: OSError) -> None:
         """Say in the guest's log why a write was refused."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
+from fakeproc import profiles
+from fakeproc.files.host_commands import (
+    clock_command,
+    fault_command,
+    interrupt_command,
+    latency_command,
+    offer_command,
+    rescind_command,
+    run,
+    traffic_command,
+)
+from fakeproc.files.host_state import state
 from fakeproc.files.tree import Attributes
-from fakeproc.guest.cpus import cpus_in
 from fakeproc.machine import Machine
 from fakeproc.timeline import SECOND
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from fakeproc.guest.irq import IrqDesc
-    from fakeproc.guest.vmbus.channel import Channel, VmbusDevice
 
 __all__ = ["CONSOLE"]
 
@@ -27,83 +31,104 @@ def log_show(machine: Machine) -> str:
     return "".join(f"{record}\n" for record in machine.kernel.log.records)
 
 
+@CONSOLE.store
+def interrupt_store(machine: Machine, data: bytes) -> None:
+    """`RELID [COUNT]`: the host signals a channel; `message [COUNT]`: it says nothing."""
+    run(machine, data, interrupt_command)
+
+
+@CONSOLE.show
+def traffic_show(machine: Machine) -> str:
+    """A line `WHO RATE steady|poisson` for each source: relids, IO-APIC inputs, timers."""
+    host = machine.host
+    lines = [
+        f"{relid} {channel.traffic.rate:g} {channel.traffic.kind}\n"
+        for relid, channel in sorted(host.relids.taken.items())
+        if channel.traffic is not None and channel.traffic.rate
+    ]
+    lines += [f"irq{gsi} {line.rate:g} {line.kind}\n" for gsi, line in host.lines.items()]
+    if host.timer_rate:
+        lines.append(f"timer {host.timer_rate:g} steady\n")
+    return "".join(lines)
+
+
+@CONSOLE.store
+def traffic_store(machine: Machine, data: bytes) -> None:
+    """`RELID|CLASS|all|irq<N>|timer RATE [steady|poisson]`; a rate of 0 stops."""
+    run(machine, data, traffic_command)
+
+
+@CONSOLE.store
+def offer_store(machine: Machine, data: bytes) -> None:
+    """`CLASS [guid=G] [relid=N] [subchannels=N]`: a new device."""
+    run(machine, data, offer_command)
+
+
+@CONSOLE.store
+def rescind_store(machine: Machine, data: bytes) -> None:
+    """`GUID` or `RELID`: a device, or one sub-channel, goes away."""
+    run(machine, data, rescind_command)
+
+
+@CONSOLE.show
+def clock_show(machine: Machine) -> str:
+    """`real 12.345678` or `manual 12.345678`, and the rate where it is not 1."""
+    clock = machine.timeline.clock
+    rate = "" if clock.rate == 1 else f" rate {clock.rate:g}"
+    return f"{'manual' if clock.manual else 'real'} {machine.timeline.now / SECOND:.6f}{rate}\n"
+
+
+@CONSOLE.store
+def clock_store(machine: Machine, data: bytes) -> None:
+    """`manual`, `real`, `rate X`, `advance SECONDS`."""
+    run(machine, data, clock_command)
+
+
+@CONSOLE.show
+def latency_show(machine: Machine) -> str:
+    """How long the host takes to act on a ModifyChannel and to acknowledge it."""
+    return f"ack {machine.host.latency.ack / SECOND:g}\n"
+
+
+@CONSOLE.store
+def latency_store(machine: Machine, data: bytes) -> None:
+    """`ack SECONDS`."""
+    run(machine, data, latency_command)
+
+
+@CONSOLE.show
+def fault_show(machine: Machine) -> str:
+    """The faults that wait to happen."""
+    faults = machine.host.faults
+    lines = [f"{fault.value} {times}\n" for fault, times in faults.waiting.items() if times]
+    return "".join(lines + [f"pending {relid}\n" for relid in faults.jammed])
+
+
+@CONSOLE.store
+def fault_store(machine: Machine, data: bytes) -> None:
+    """What is to go wrong, and how often; `clear`: nothing more."""
+    run(machine, data, fault_command)
+
+
+@CONSOLE.show
+def uevents_show(machine: Machine) -> str:
+    """Uevents so far, as `udevadm monitor --kernel --property` prints them."""
+    return "".join(
+        f"KERNEL[{event.instant / SECOND:.6f}] {event.action:<8s} {event.devpath}"
+        f" ({event.subsystem})\n"
+        + "".join(f"{key}={value}\n" for key, value in event.environment)
+        + "\n"
+        for event in machine.kernel.uevents.events
+    )
+
+
+@CONSOLE.show(name="profile.toml")
+def profile_show(machine: Machine) -> str:
+    """The complete profile as mounted."""
+    return profiles.dump(machine.profile)
+
+
 @CONSOLE.show(name="state.json")
 def state_show(machine: Machine) -> str:
-    """The whole state of guest and host; the schema is in the README."""
-    return json.dumps(_state(machine), indent=1) + "\n"
-
-
-def _state(machine: Machine) -> dict[str, Any]:
-    kernel = machine.kernel
-    return {
-        "schema": 1,
-        "profile": machine.profile.name,
-        "time_s": machine.timeline.now / SECOND,
-        "kernel": {"release": machine.profile.kernel.release},
-        "cpus": {
-            "possible": _list(kernel.cpus.possible),
-            "present": _list(kernel.cpus.present),
-            "online": _list(kernel.cpus.online),
-        },
-        "default_smp_affinity": _list(kernel.irqs.default_affinity),
-        "irqs": {str(desc.irq): _irq(desc) for desc in kernel.irqs.descs.values()},
-        "arch": {row: _counts(counts) for row, counts in kernel.accounting.arch.items()},
-        "vmbus": {
-            "protocol": ".".join(map(str, kernel.vmbus.version)),
-            "last_pick": kernel.vmbus.chip.last_pick,
-            "modifychannels_sent": kernel.vmbus.modifychannels_sent,
-            "modifychannels_completed": kernel.vmbus.modifychannels_completed,
-            "allocated_cpus": {
-                str(node): _list(mask) for node, mask in kernel.vmbus.placement.allocated.items()
-            },
-            "devices": {
-                name: _device(machine, device) for name, device in kernel.vmbus.devices.items()
-            },
-        },
-    }
-
-
-def _irq(desc: IrqDesc) -> dict[str, Any]:
-    return {
-        "chip": desc.chip.name,
-        "hwirq": desc.hwirq,
-        "actions": desc.actions,
-        "affinity": _list(desc.shown_affinity),
-        "effective_affinity": _list(desc.effective),
-        "affinity_hint": _list(desc.hint),
-        "counts": _counts(desc.counts),
-    }
-
-
-def _device(machine: Machine, device: VmbusDevice) -> dict[str, Any]:
-    return {
-        "type": device.type.name,
-        "class_id": str(device.offer.class_id),
-        "driver": device.driver.name if device.driver else None,
-        "channels": [_channel(machine, channel) for channel in device.channels],
-    }
-
-
-def _channel(machine: Machine, channel: Channel) -> dict[str, Any]:
-    host = machine.host.relids.taken.get(channel.relid)
-    return {
-        "relid": channel.relid,
-        "irq": channel.desc.irq if channel.desc else None,
-        "state": channel.state.name,
-        "target_cpu": channel.target_cpu,
-        "host_target_vp": host.target_vp if host else None,
-        "interrupts": channel.interrupts,
-        "events": channel.events,
-    }
-
-
-def _list(mask: int) -> list[int]:
-    return list(cpus_in(mask))
-
-
-def _counts(counts: dict[int, int]) -> dict[str, int]:
-    return {str(cpu): count for cpu, count in _nonzero(counts.items())}
-
-
-def _nonzero(counts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    return sorted((cpu, count) for cpu, count in counts if count)
+    """The whole state of guest and host; the schema is in `host_state`."""
+    return json.dumps(state(machine), indent=1) + "\n"

@@ -13,11 +13,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from pydantic import ValidationError
 
 from fakeproc.profiles.schema import Profile
 
-__all__ = ["Profile", "ProfileError", "description", "load", "names", "parse", "source"]
+__all__ = ["Profile", "ProfileError", "description", "dump", "load", "names", "parse", "source"]
 
 _PLAIN_WORDS = {"extra_forbidden": "there is no such key", "missing": "must be given"}
 
@@ -57,6 +58,12 @@ def load(name_or_path: str) -> Profile:
     except UnicodeDecodeError as error:
         raise ProfileError(f"{path}: not a text file ({error.reason})") from error
     return parse(text, str(path), path.stem)
+
+
+def dump(profile: Profile) -> str:
+    """A profile as complete TOML, every default written out."""
+    document = profile.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"name"})
+    return tomli_w.dumps(document)
 
 
 def parse(text: str, origin: str, name: str) -> Profile:

@@ -228,7 +228,7 @@ class Vmbus:
         device = self.devices.get(name) if offer.subchannel_index else VmbusDevice(kind, offer)
         if device is None:
             return  # a sub-channel of a device that is gone
-        channel = Channel(offer, device, kind.irq_name)
+        channel = Channel(offer, device, "hv_sock" if offer.is_hvsock else kind.irq_name)
         channel.desc = self.irqs.create(self.chip, offer.relid)
         self.channels[offer.relid] = channel
         channel.target_cpu = self.placement.choose(channel)

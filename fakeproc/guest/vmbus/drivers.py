@@ -45,6 +45,8 @@ class Driver:
 
     def matches(self, device: VmbusDevice) -> bool:
         """`hv_vmbus_get_id`: an override decides alone, else the ids do."""
+        if device.offer.is_hvsock:
+            return False
         if device.driver_override is not None:
             return device.driver_override == self.name
         class_id = device.offer.class_id
@@ -121,6 +123,14 @@ class Netvsc(Driver):
             yield from bus.open(channel, self.ring_size)
 
 
+class HvSock(Driver):
+    """`net/vmw_vsock/hyperv_transport.c`: a device for each connection."""
+
+    def matches(self, device: VmbusDevice) -> bool:
+        """By the flag of the offer alone: no id and no override counts."""
+        return device.offer.is_hvsock
+
+
 def built_in_drivers(netvsc_channels: int) -> list[Driver]:
     """The drivers of a distribution's kernel, in the order in which they register."""
     return [
@@ -134,5 +144,5 @@ def built_in_drivers(netvsc_channels: int) -> list[Driver]:
         Netvsc("hv_netvsc", ("netvsc",), 128 * PAGE_SIZE, netvsc_channels),
         Driver("uio_hv_generic", (), 512 * PAGE_SIZE),
         Driver("hv_pci", ("vpci",), _ring_size(16 * KIB)),
-        Driver("hv_sock", (), _ring_size(24 * KIB)),
+        HvSock("hv_sock", (), _ring_size(24 * KIB)),
     ]  # fmt: skip

@@ -1,0 +1,82 @@
+"""New devices at run time: what a host chooses where it is not told."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from fakeproc.classes import CLASS_GUIDS
+from fakeproc.host.devices import MAX_RELID, HostChannel, HostDevice
+
+if TYPE_CHECKING:
+    from fakeproc.host.hypervisor import Host
+
+__all__ = ["HV_SOCK", "Inventory"]
+
+HV_SOCK = "hv_sock"
+# For a connection from the host the class GUID is the port and this.
+HV_SOCK_SERVICE = "-facb-11e6-bd58-64006a7986d3"
+FIRST_PORT = 0x400
+
+# Services that Hyper-V gives the same instance GUID in every guest.
+WELL_KNOWN = {
+    "heartbeat": UUID("fd149e91-82e0-4a7d-afa6-2a4166cbd7c0"),
+    "kvp": UUID("242ff919-07db-4180-9c2e-b86cb68c8c55"),
+    "shutdown": UUID("b6650ff7-33bc-4840-8048-e0676786f393"),
+    "timesync": UUID("2dd1ce17-079e-403c-b352-a1921ee207ee"),
+    "vss": UUID("2450ee40-33bf-4fbd-892e-9fb06e9214cf"),
+    "fcopy": UUID("eb765408-105f-49b6-b4aa-c123b64d17d4"),
+    "balloon": UUID("1eccfd72-4b41-45ef-b73a-4a6e44c12924"),
+    "mouse": UUID("58f75a6d-d949-4320-99e1-a2a2576d581c"),
+    "keyboard": UUID("d34b2567-b9b6-42b9-8778-0a4ec0b955bf"),
+    "framebuffer": UUID("5620e0c7-8062-4dce-aeb7-520c7ef76171"),
+}
+
+
+class Inventory:
+    """Makes devices for a host to offer; draws what it has to invent from a seed."""
+
+    def __init__(self, host: Host, seed: int) -> None:
+        self._host = host
+        self._random = Random(f"{seed}/inventory")  # noqa: S311 - not for secrets
+        self._next_port = FIRST_PORT
+
+    def device(
+        self, kind: str, instance: UUID | None, relid: int | None, subchannels: int
+    ) -> HostDevice:
+        """A device of the class called `kind`, not yet offered.
+
+        Raises ValueError for a class that is not, for an instance GUID or a
+        relid that another device has, and when no relid is left.
+        """
+        if kind == HV_SOCK:
+            class_id = UUID(f"{self._next_port:08x}{HV_SOCK_SERVICE}")
+            self._next_port += 1
+        elif kind in CLASS_GUIDS:
+            class_id = CLASS_GUIDS[kind]
+        else:
+            raise ValueError(f"no class is called {kind!r}; there are {', '.join(CLASS_GUIDS)}")
+        if relid is not None and relid in self._host.relids.taken:
+            raise ValueError(f"relid {relid} is taken")
+        instances = {device.instance for device in self._host.devices}
+        if instance in instances:
+            raise ValueError(f"there is a device {instance} already")
+        if instance is None:
+            known = WELL_KNOWN.get(kind)
+            instance = known if known and known not in instances else self._invent()
+        if len(self._host.relids.taken) >= MAX_RELID:
+            raise ValueError("the host has no relid left")
+        device = HostDevice(class_id, instance, is_hvsock=kind == HV_SOCK)
+        device.channels = [
+            HostChannel(device, index, relid if index == 0 else None)
+            for index in range(1 + subchannels)
+        ]
+        return device
+
+    def offer(self, device: HostDevice) -> None:
+        """Let the host offer it."""
+        self._host.add(device)
+
+    def _invent(self) -> UUID:
+        return UUID(int=self._random.getrandbits(128), version=4)
