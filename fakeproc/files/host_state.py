@@ -36,7 +36,7 @@ def state(machine: Machine) -> dict[str, Any]:
         "irqs": {str(desc.irq): _irq(desc) for desc in kernel.irqs.descs.values()},
         "arch": {row: _counts(counts) for row, counts in kernel.accounting.arch.items()},
         "vmbus": {
-            "protocol": ".".join(map(str, kernel.vmbus.version)),
+            "protocol": ".".join(map(str, kernel.vmbus.connection.version)),
             "last_pick": kernel.vmbus.chip.last_pick,
             "modifychannels_sent": kernel.vmbus.modifychannels_sent,
             "modifychannels_completed": kernel.vmbus.modifychannels_completed,

@@ -183,7 +183,8 @@ def node_meminfo_show(it: Node) -> str:
     lines = [
         f"Node {it.node} {name + ':':<16s}{use.get(name, 0):8d} kB" for name in MEMINFO.split()
     ]
-    lines += [f"Node {it.node} HugePages_{name}: {0:5d}" for name in ("Total", "Free", "Surp")]
+    huge = ("HugePages_Total:", "HugePages_Free:", "HugePages_Surp:")
+    lines += [f"Node {it.node} {name:<16s} {0:5d}" for name in huge]
     return "\n".join(lines) + "\n"
 
 

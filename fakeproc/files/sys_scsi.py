@@ -24,7 +24,7 @@ STORVSC_HOST = {
     "host_busy": "0\n",
     "host_reset": "",
     "nr_hw_queues": "2\n",
-    "proc_name": "storvsc\n",
+    "proc_name": "storvsc_host\n",
     "prot_capabilities": "0\n",
     "prot_guard_type": "0\n",
     "sg_prot_tablesize": "0\n",

@@ -9,11 +9,13 @@ when the channel is opened.
 from __future__ import annotations
 
 import itertools
-from errno import EAGAIN, EINVAL, EIO, ENOBUFS
-from typing import TYPE_CHECKING, TypeAlias
+from errno import EAGAIN, EINVAL, EIO
+from typing import TYPE_CHECKING
 
+from fakeproc.guest.ida import Ida
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.guest.vmbus.channel import Channel, ChannelState, Ring, VmbusDevice
+from fakeproc.guest.vmbus.connection import Connection
 from fakeproc.guest.vmbus.devices import UNSUPPORTED, device_type
 from fakeproc.guest.vmbus.driver_core import DriverCore
 from fakeproc.guest.vmbus.drivers import Driver, built_in_drivers
@@ -27,18 +29,14 @@ from fakeproc.messages import (
     GpadlHeader,
     GpadlTeardown,
     GpadlTorndown,
-    GuestMessage,
     HostMessage,
     HostPort,
-    HvStatus,
-    InitiateContact,
     ModifyChannel,
     ModifyChannelResponse,
     OfferChannel,
     OpenChannel,
     OpenChannelResult,
     RelidReleased,
-    RequestOffers,
     RescindChannelOffer,
     SubchannelRequest,
     VersionResponse,
@@ -56,30 +54,9 @@ if TYPE_CHECKING:
     from fakeproc.guest.personality import Personality
     from fakeproc.guest.uevents import Uevents
 
-__all__ = ["RETARGETING", "Vmbus"]
+__all__ = ["Vmbus"]
 
-RETARGETING = (4, 1)  # VERSION_WIN10_V4_1, the first protocol with ModifyChannel
 PACKET_BYTES = 64  # what a packet takes in a ring, on the average
-
-# What a task waits for: the kind of the answer and what it is about.
-Awaited: TypeAlias = tuple[type[HostMessage], int]
-
-
-class Numbers:
-    """Small numbers, handed out lowest first (`ida_alloc`)."""
-
-    def __init__(self) -> None:
-        self._taken: set[int] = set()
-
-    def take(self) -> int:
-        """The lowest number that nobody has."""
-        number = next(n for n in itertools.count() if n not in self._taken)
-        self._taken.add(number)
-        return number
-
-    def give_back(self, number: int) -> None:
-        """Let others have it."""
-        self._taken.discard(number)
 
 
 class Vmbus:
@@ -100,14 +77,14 @@ class Vmbus:
     ) -> None:
         self.cpus = cpus
         self.irqs = irqs
-        self.version: tuple[int, int] = (0, 0)
+        self.connection = Connection(host, log, personality.vmbus_versions)
         self.devices: dict[str, VmbusDevice] = {}  # by instance GUID, in order of offer
         self.channels: dict[int, Channel] = {}  # by relid
         self.driver_core = DriverCore(
             timeline, log, self, self.devices, built_in_drivers(personality.netvsc_channels)
         )
         self.synic = Synic(self, log)
-        self.scsi_hosts = Numbers()
+        self.scsi_hosts = Ida()
         self.modifychannels_sent = 0
         self.modifychannels_completed = 0
         self.chip = VMBusChip(cpus, self.channels.get, self._retarget)
@@ -115,53 +92,17 @@ class Vmbus:
         self._timeline = timeline
         self._accounting = accounting
         self._log = log
-        self._host = host
-        self._versions = personality.vmbus_versions
         self._uevents = uevents
         self._parent = parent  # below /sys/devices
         self._probe_delays = probe_delays  # ns, by instance: who loses the race at boot
-        self._awaited: dict[Awaited, Completion[object]] = {}
         self._gpadl = itertools.count(0xE1E10)
 
-    # The connection (connection.c)
-
     def connect(self) -> Sleeper[None]:
-        """`vmbus_connect` and `vmbus_request_offers`: the newest version both speak."""
-        for version in self._versions:
-            self._post(InitiateContact(version))
-            answer = yield self._await(VersionResponse, 0)
-            if isinstance(answer, VersionResponse) and answer.supported:
-                self.version = version
-                break
-        else:
-            raise OSError(EINVAL, "the host speaks no version of the VMBus protocol that we do")
-        self._log.say(f"hv_vmbus: Vmbus version:{self.version[0]}.{self.version[1]}")
+        """`vmbus_bus_init`: find a version, register the drivers, take the offers."""
+        yield from self.connection.negotiate()
         for name in self.driver_core.drivers:
             self._log.say(f"hv_vmbus: registering driver {name}")
-        self._post(RequestOffers())
-        yield self._await(AllOffersDelivered, 0)
-
-    def _post(self, message: GuestMessage) -> None:
-        """`vmbus_post_msg`; raises OSError EAGAIN, ENOBUFS or EINVAL."""
-        status = self._host.post_message(message)
-        match status:
-            case HvStatus.SUCCESS:
-                return
-            case HvStatus.INVALID_CONNECTION_ID:
-                raise OSError(EAGAIN, "the host's message port is not there yet")
-            case HvStatus.INSUFFICIENT_MEMORY | HvStatus.INSUFFICIENT_BUFFERS:
-                raise OSError(ENOBUFS, "the host has no buffer for another message")
-            case _:
-                self._log.say(f"hv_vmbus: hv_post_msg() failed; error code:{status:d}", KERN_ERR)
-                raise OSError(EINVAL, f"the host refused the message with status {status:d}")
-
-    def _await(self, kind: type[HostMessage], about: int) -> Completion[object]:
-        return self._awaited.setdefault((kind, about), Completion())
-
-    def _arrived(self, about: int, message: HostMessage) -> None:
-        awaited = self._awaited.pop((type(message), about), None)
-        if awaited is not None:
-            awaited.complete(message)
+        yield from self.connection.request_offers()
 
     # Interrupts and messages (vmbus_drv.c)
 
@@ -201,13 +142,13 @@ class Vmbus:
                 self._offered(message)
             case RescindChannelOffer(relid):
                 self._rescinded(relid)
-                self._arrived(relid, message)
+                self.connection.arrived(relid, message)
             case VersionResponse() | AllOffersDelivered():
-                self._arrived(0, message)
+                self.connection.arrived(0, message)
             case GpadlCreated(relid) | OpenChannelResult(relid):
-                self._arrived(relid, message)
+                self.connection.arrived(relid, message)
             case GpadlTorndown(gpadl):
-                self._arrived(gpadl, message)
+                self.connection.arrived(gpadl, message)
             case ModifyChannelResponse(relid, status):
                 self.modifychannels_completed += 1
                 if status:
@@ -274,7 +215,7 @@ class Vmbus:
         """Ask the device, in its own protocol, for as many sub-channels as it has."""
         count = min(count, device.offer.subchannels_available)
         if count > 0:
-            self._host.send_packet(SubchannelRequest(device.primary.relid, count))
+            self.connection.host.send_packet(SubchannelRequest(device.primary.relid, count))
 
     def _rescinded(self, relid: int) -> None:
         """`vmbus_onoffer_rescind`; an offer that was dropped (patch 1) is not missed."""
@@ -312,7 +253,7 @@ class Vmbus:
             channel.desc = None
         del self.channels[channel.relid]
         self.placement.removed(channel)
-        self._post(RelidReleased(channel.relid))
+        self.connection.post(RelidReleased(channel.relid))
 
     def disconnect(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_close` of a device: its sub-channels, then the primary channel.
@@ -329,7 +270,7 @@ class Vmbus:
                 if channel.relid in self.channels:
                     self._remove_channel(channel)
             else:
-                yield self._await(RescindChannelOffer, channel.relid)
+                yield self.connection.answer(RescindChannelOffer, channel.relid)
 
     # Channels (channel.c)
 
@@ -356,13 +297,13 @@ class Vmbus:
     def _open(self, channel: Channel, desc: IrqDesc, ring_size: int) -> Sleeper[None]:
         channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
         channel.gpadl = next(self._gpadl)
-        self._post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // 4096))
-        yield self._await(GpadlCreated, channel.relid)
+        self.connection.post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // 4096))
+        yield self.connection.answer(GpadlCreated, channel.relid)
         self.irqs.request(desc, channel.irq_name)
         self.irqs.set_affinity_and_hint(desc, 1 << channel.target_cpu)
         try:
-            self._post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
-            result = yield self._await(OpenChannelResult, channel.relid)
+            self.connection.post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
+            result = yield self.connection.answer(OpenChannelResult, channel.relid)
             if isinstance(result, OpenChannelResult) and result.status:
                 raise OSError(EAGAIN, f"the host did not open channel {channel.relid}")
         except OSError:
@@ -380,9 +321,9 @@ class Vmbus:
         if channel.state is not ChannelState.OPENED:
             return
         channel.state = ChannelState.OPEN
-        self._post(CloseChannel(channel.relid))
-        self._post(GpadlTeardown(channel.relid, channel.gpadl))
-        yield self._await(GpadlTorndown, channel.gpadl)
+        self.connection.post(CloseChannel(channel.relid))
+        self.connection.post(GpadlTeardown(channel.relid, channel.gpadl))
+        yield self.connection.answer(GpadlTorndown, channel.gpadl)
         channel.outbound = channel.inbound = None
         if channel.desc is not None:
             self.irqs.release(channel.desc)
@@ -391,8 +332,8 @@ class Vmbus:
 
     def check_retargeting(self) -> None:
         """Raise OSError EIO where the host cannot re-target channels at all."""
-        if self.version < RETARGETING:
-            major, minor = self.version
+        if not self.connection.can_retarget:
+            major, minor = self.connection.version
             raise OSError(EIO, f"VMBus protocol {major}.{minor} has no ModifyChannel message")
 
     def set_target_cpu(self, channel: Channel, cpu: int) -> None:
@@ -412,9 +353,9 @@ class Vmbus:
 
         Raises OSError EINVAL on a protocol below 4.1, or what posting gives.
         """
-        if self.version < RETARGETING:
+        if not self.connection.can_retarget:
             raise OSError(EINVAL, "the host's VMBus protocol has no ModifyChannel message")
-        self._post(ModifyChannel(channel.relid, cpu))
+        self.connection.post(ModifyChannel(channel.relid, cpu))
         self.modifychannels_sent += 1
         old, channel.target_cpu = channel.target_cpu, cpu
         self.placement.moved(channel, old)

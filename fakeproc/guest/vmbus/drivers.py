@@ -70,7 +70,7 @@ class Storvsc(Driver):
 
     def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
         """Become a SCSI host, open the primary channel, ask for sub-channels."""
-        device.scsi_host = bus.scsi_hosts.take()
+        device.scsi_host = bus.scsi_hosts.alloc()
         device.primary.irq_name = f"pri@storvsc{device.scsi_host}"
         try:
             yield from bus.open(device.primary, self.ring_size)
@@ -94,7 +94,7 @@ class Storvsc(Driver):
     @staticmethod
     def _give_back_host(bus: Vmbus, device: VmbusDevice) -> None:
         if device.scsi_host is not None:
-            bus.scsi_hosts.give_back(device.scsi_host)
+            bus.scsi_hosts.free(device.scsi_host)
             device.scsi_host = None
 
 

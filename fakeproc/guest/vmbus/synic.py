@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Synic"]
 
-MODIFIABLE = (4, 1)
-ACKNOWLEDGED = (5, 3)
 ACK_POLLS = 5  # MAX_RETRY of hv_synic_wait_for_modifychannel
 ACK_POLL = 5 * MILLISECOND  # usleep_range(5000, 10000)
 ACK_PAUSE = 20 * MILLISECOND  # usleep_range(20000, 25000), where there is no ack
@@ -83,7 +81,7 @@ class Synic:
             holders = [c for c in self._bus.channels.values() if c.target_cpu == cpu]
             if holders:
                 raise OSError(EBUSY, _who_holds(cpu, holders, chip.synic_online))
-            if self._bus.version >= MODIFIABLE:
+            if self._bus.connection.can_retarget:
                 yield from self._wait_for_modifychannel(cpu)
                 yield from self._wait_for_events(cpu)
         except OSError:
@@ -93,7 +91,7 @@ class Synic:
     def _wait_for_modifychannel(self, cpu: int) -> Sleeper[None]:
         """Patch 11: let every re-targeting that was sent be acted on, or give up waiting."""
         bus = self._bus
-        if bus.version < ACKNOWLEDGED:
+        if not bus.connection.acknowledges:
             yield ACK_PAUSE
             return
         sent = bus.modifychannels_sent
