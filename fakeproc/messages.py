@@ -154,6 +154,7 @@ class OfferChannel:
     subchannel_index: int = 0
     monitor: Monitor | None = None
     subchannels_available: int = 0
+    pci_model: str = "nic"  # vpci: what PCI_BUS_RELATIONS, in the ring, will say
     is_hvsock: bool = False  # VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER
 
 
@@ -255,8 +256,8 @@ class GuestPort(Protocol):
     def timer(self, vp: int, count: int) -> None:
         """Let a virtual processor's timer expire `count` times."""
 
-    def raise_line(self, gsi: int, count: int) -> None:
-        """Raise an input of the IO-APIC `count` times."""
+    def raise_irq(self, irq: int, count: int) -> None:
+        """Let a device that is not the VMBus's raise its interrupt `count` times."""
 
     def jam_event_flag(self, vp: int, relid: int) -> None:
         """Set an event flag that no interrupt will ever consume: a fault."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from fakeproc.classes import CLASS_GUIDS
+from fakeproc.guest.pci import MODELS
+from fakeproc.guest.vmbus.drivers import Netvsc
 from fakeproc.host.faults import Fault
 from fakeproc.machine import Machine
 from fakeproc.timeline import SECOND
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLASS_NAMES",
     "clock_command",
+    "ethtool_command",
     "fault_command",
     "interrupt_command",
     "latency_command",
@@ -37,6 +40,7 @@ Command: TypeAlias = Callable[[Machine, list[str]], Action]
 
 CLASS_NAMES = {guid: name for name, guid in CLASS_GUIDS.items()}
 MAX_COUNT = 1 << 32
+OFFER_OPTIONS = ("guid", "relid", "subchannels", "pci")
 
 
 def run(machine: Machine, data: bytes, command: Command) -> None:
@@ -75,6 +79,12 @@ def _number(word: str, what: str) -> float:
     return number
 
 
+def _one_of(word: str, words: tuple[str, ...]) -> str:
+    if word not in words:
+        raise ValueError(f"{word!r} is none of: {', '.join(words)}")
+    return word
+
+
 def _channel(machine: Machine, word: str) -> HostChannel:
     relid = _whole(word, "a relid", 1, 2047)
     channel = machine.host.relids.taken.get(relid)
@@ -110,18 +120,18 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
         raise ValueError("there is no rate")
     who, rate = words[0], _number(words[1], "a rate")
     kind = words[2] if len(words) > 2 else "steady"
-    if kind not in {"steady", "poisson"}:
-        raise ValueError(f"{kind!r} is neither steady nor poisson")
+    _one_of(kind, ("steady", "poisson"))
     host = machine.host
     if who == "timer":
         if kind != "steady":
             raise ValueError("timers are steady")
         return lambda: host.set_timer_rate(rate)
     if who.startswith("irq"):
-        gsi = _whole(who.removeprefix("irq"), "an input of the IO-APIC", 0, 23)
-        if gsi not in machine.kernel.irqs.descs:
-            raise ValueError(f"there is no IRQ {gsi}")
-        return lambda: host.set_line_traffic(gsi, rate, kind)
+        irq = _whole(who.removeprefix("irq"), "an IRQ", 0, 1 << 20)
+        desc = machine.kernel.irqs.descs.get(irq)
+        if desc is None or desc.chip is machine.kernel.vmbus.chip:
+            raise ValueError(f"there is no IRQ {irq} that is not a channel's")
+        return lambda: host.set_irq_traffic(irq, rate, kind)
     channels = _channels(machine, who)
 
     def set_all() -> None:
@@ -143,12 +153,13 @@ def _channels(machine: Machine, who: str) -> list[HostChannel]:
 
 
 def offer_command(machine: Machine, words: list[str]) -> Action:
-    """`CLASS [guid=G] [relid=N] [subchannels=N]`."""
+    """`CLASS [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`."""
     options = {}
     for word in words[1:]:
         key, equals, value = word.partition("=")
-        if not equals or key not in {"guid", "relid", "subchannels"} or key in options:
-            raise ValueError(f"{word!r} is none of guid=, relid=, subchannels=, or twice there")
+        if not equals or key not in OFFER_OPTIONS or key in options:
+            known = ", ".join(f"{option}=" for option in OFFER_OPTIONS)
+            raise ValueError(f"{word!r} is none of {known}, or is there twice")
         options[key] = value
     inventory = machine.inventory
     guid = options.get("guid")
@@ -158,6 +169,7 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
         None if guid is None else _guid(guid),
         None if relid is None else _whole(relid, "a relid", 1, 2047),
         _whole(options.get("subchannels", "0"), "a number of sub-channels", 0, 2046),
+        _one_of(options.get("pci", "nic"), tuple(MODELS)),
     )
     return lambda: inventory.offer(device)
 
@@ -206,6 +218,26 @@ def clock_command(machine: Machine, words: list[str]) -> Action:
             step = round(_number(seconds, "a number of seconds") * SECOND)
             return lambda: machine.advance(step)
     raise ValueError("it is none of: manual, real, rate X, advance SECONDS")
+
+
+def ethtool_command(machine: Machine, words: list[str]) -> Action:
+    """`GUID|RELID combined N`: what `ethtool -L` does to a network adapter."""
+    if len(words) != 3 or words[1] != "combined":
+        raise ValueError("it is not of the form: GUID|RELID combined N")
+    kernel = machine.kernel
+    number = _whole(words[2], "a number of channels", 1, 64)
+    if words[0].isdigit():
+        name = str(_channel(machine, words[0]).device.instance)
+    else:
+        name = str(_guid(words[0]))
+    device = kernel.vmbus.devices.get(name)
+    if device is None or not isinstance(device.driver, Netvsc):
+        raise ValueError(f"{words[0]} is no network adapter with a driver")
+    netvsc = device.driver
+    most = 1 + device.offer.subchannels_available
+    if number > most:
+        raise ValueError(f"the adapter has no more than {most} channels")
+    return lambda: machine.timeline.finish(netvsc.set_channels(kernel.vmbus, device, number))
 
 
 def latency_command(machine: Machine, words: list[str]) -> Action:

@@ -7,6 +7,7 @@ import json
 from fakeproc import profiles
 from fakeproc.files.host_commands import (
     clock_command,
+    ethtool_command,
     fault_command,
     interrupt_command,
     latency_command,
@@ -17,6 +18,7 @@ from fakeproc.files.host_commands import (
 )
 from fakeproc.files.host_state import state
 from fakeproc.files.tree import Attributes
+from fakeproc.guest.vmbus.drivers import Netvsc
 from fakeproc.machine import Machine
 from fakeproc.timeline import SECOND
 
@@ -39,14 +41,16 @@ def interrupt_store(machine: Machine, data: bytes) -> None:
 
 @CONSOLE.show
 def traffic_show(machine: Machine) -> str:
-    """A line `WHO RATE steady|poisson` for each source: relids, IO-APIC inputs, timers."""
+    """A line `WHO RATE steady|poisson` for each source: relids, other IRQs, timers."""
     host = machine.host
     lines = [
         f"{relid} {channel.traffic.rate:g} {channel.traffic.kind}\n"
         for relid, channel in sorted(host.relids.taken.items())
         if channel.traffic is not None and channel.traffic.rate
     ]
-    lines += [f"irq{gsi} {line.rate:g} {line.kind}\n" for gsi, line in host.lines.items()]
+    lines += [
+        f"irq{irq} {line.rate:g} {line.kind}\n" for irq, line in host.lines.items() if line.rate
+    ]
     if host.timer_rate:
         lines.append(f"timer {host.timer_rate:g} steady\n")
     return "".join(lines)
@@ -60,7 +64,7 @@ def traffic_store(machine: Machine, data: bytes) -> None:
 
 @CONSOLE.store
 def offer_store(machine: Machine, data: bytes) -> None:
-    """`CLASS [guid=G] [relid=N] [subchannels=N]`: a new device."""
+    """`CLASS [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`: a new device."""
     run(machine, data, offer_command)
 
 
@@ -68,6 +72,22 @@ def offer_store(machine: Machine, data: bytes) -> None:
 def rescind_store(machine: Machine, data: bytes) -> None:
     """`GUID` or `RELID`: a device, or one sub-channel, goes away."""
     run(machine, data, rescind_command)
+
+
+@CONSOLE.show
+def ethtool_show(machine: Machine) -> str:
+    """A line `GUID combined N of MAX` for each network adapter, as `ethtool -l` would say."""
+    return "".join(
+        f"{name} combined {len(device.channels)} of {1 + device.offer.subchannels_available}\n"
+        for name, device in machine.kernel.vmbus.devices.items()
+        if isinstance(device.driver, Netvsc)
+    )
+
+
+@CONSOLE.store
+def ethtool_store(machine: Machine, data: bytes) -> None:
+    """`GUID|RELID combined N`: close all channels of an adapter, and open N."""
+    run(machine, data, ethtool_command)
 
 
 @CONSOLE.show

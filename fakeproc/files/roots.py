@@ -9,13 +9,15 @@ from fakeproc.files.proc_interrupts import interrupts_file
 from fakeproc.files.proc_irq import irq_directory
 from fakeproc.files.proc_stat import softirqs_file, stat_file
 from fakeproc.files.proc_system import SYSTEM
+from fakeproc.files.subjects import device_path
 from fakeproc.files.sys_cpu import bus_cpu_directory, cpu_root_directory
 from fakeproc.files.sys_dmi import dmi_id_directory
 from fakeproc.files.sys_kernel_irq import kernel_irq_directory
 from fakeproc.files.sys_node import bus_node_directory, node_root_directory
+from fakeproc.files.sys_pci import bus_pci_directory
 from fakeproc.files.sys_scsi import scsi_hosts
 from fakeproc.files.sys_vmbus import vmbus_directory
-from fakeproc.files.sys_vmbus_device import device_directory, device_path
+from fakeproc.files.sys_vmbus_device import device_directory
 from fakeproc.files.tree import Directory, Listing, ProcDirectory, Symlink, constant
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def sys_root(machine: Machine) -> Directory:
                 entries={
                     "cpu": bus_cpu_directory(kernel),
                     "node": bus_node_directory(kernel),
-                    "pci": _empty_bus(),
+                    "pci": bus_pci_directory(kernel),
                     "scsi": _empty_bus(),
                     "vmbus": vmbus_directory(kernel),
                 }

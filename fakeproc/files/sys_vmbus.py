@@ -6,8 +6,8 @@ from errno import EINVAL
 from typing import NamedTuple
 from uuid import UUID
 
+from fakeproc.files.subjects import device_path
 from fakeproc.files.sys_uevent import synthetic_uevent
-from fakeproc.files.sys_vmbus_device import device_path
 from fakeproc.files.tree import Attributes, Directory, Listing, Symlink
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.vmbus.drivers import Driver

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.files.subjects import Device
+from fakeproc.files.subjects import Device, device_path
+from fakeproc.files.sys_pci import pci_bus_directory
 from fakeproc.files.sys_power import device_power_directory
 from fakeproc.files.sys_scsi import scsi_host_directory
+from fakeproc.files.sys_uevent import synthetic_uevent
 from fakeproc.files.sys_vmbus_channel import channel_directory, ring_of
 from fakeproc.files.tree import Attributes, Directory, Node, Symlink, numbered
 
@@ -17,16 +19,11 @@ if TYPE_CHECKING:
     from fakeproc.guest.vmbus.channel import VmbusDevice
     from fakeproc.messages import Monitor
 
-__all__ = ["device_directory", "device_path"]
+__all__ = ["device_directory"]
 
 DEVICE = Attributes[Device]()
 
 MICROSOFT = 0x1414
-
-
-def device_path(kernel: Kernel, device: VmbusDevice) -> str:
-    """Where a device's directory is, below /sys."""
-    return f"devices/{kernel.profile.vmbus.parent}/{device.name}"
 
 
 def _has_monitor(it: Device) -> bool:
@@ -154,6 +151,14 @@ def uevent_show(it: Device) -> str:
     return f"{driver}MODALIAS={it.device.modalias}\n"
 
 
+@DEVICE.store
+def uevent_store(it: Device, data: bytes) -> None:
+    """A synthetic uevent; OSError EINVAL for an unknown action."""
+    more = {"DRIVER": it.device.driver.name} if it.device.driver else {}
+    action = synthetic_uevent(data)
+    it.kernel.vmbus.uevent(it.device, action, SYNTH_UUID="0", **more, MODALIAS=it.device.modalias)
+
+
 def _up(path: str) -> str:
     """The way from a directory back to /sys."""
     return "../" * (path.count("/") + 1)
@@ -162,7 +167,6 @@ def _up(path: str) -> str:
 def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
     """/sys/devices/…/<instance GUID>."""
     root = _up(device_path(kernel, device))
-    channels = {channel.relid: channel for channel in device.channels if channel.in_sysfs}
 
     def driver() -> Node | None:
         bound = device.driver
@@ -171,22 +175,31 @@ def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
     def host(number: int) -> Directory | None:
         return scsi_host_directory(kernel, device) if number == device.scsi_host else None
 
+    def channels_directory() -> Directory | None:
+        return _channels_directory(kernel, device) if device.primary.in_sysfs else None
+
+    def hosts() -> tuple[int, ...]:
+        return () if device.scsi_host is None else (device.scsi_host,)
+
     return Directory(
         (DEVICE.on(Device(kernel, device), device),),
         {
-            "channels": Directory(
-                listings=(
-                    numbered(
-                        lambda: channels,
-                        lambda n: channel_directory(kernel, channels[n]) if n in channels else None,
-                    ),
-                ),
-                owner=device,
-            ),
+            "channels": channels_directory,
             "driver": driver,
             "power": device_power_directory(),
             "subsystem": Symlink(f"{root}bus/vmbus"),
         },
-        (numbered(lambda: () if device.scsi_host is None else (device.scsi_host,), host, "host"),),
+        (numbered(hosts, host, "host"), pci_bus_directory(kernel, device)),
         owner=device,
     )
+
+
+def _channels_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
+    """channels/: made after the device, so that udev may see the one without the other."""
+    channels = {channel.relid: channel for channel in device.channels if channel.in_sysfs}
+
+    def make(relid: int) -> Directory | None:
+        channel = channels.get(relid)
+        return None if channel is None else channel_directory(kernel, channel)
+
+    return Directory(listings=(numbered(lambda: channels, make),), owner=device)

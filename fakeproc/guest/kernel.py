@@ -127,10 +127,10 @@ class Kernel:
         if self.cpus.is_online(vp):
             self.accounting.count_timer(vp, count)
 
-    def raise_line(self, gsi: int, count: int) -> None:
-        """An input of the IO-APIC: handled where the guest has steered it."""
-        desc = self.irqs.descs.get(gsi)
-        if desc is not None:
+    def raise_irq(self, irq: int, count: int) -> None:
+        """An interrupt of the IO-APIC or an MSI: handled where the guest has steered it."""
+        desc = self.irqs.descs.get(irq)
+        if desc is not None and desc.chip is not self.vmbus.chip:
             self.irqs.fire(desc, count)
 
     def jam_event_flag(self, vp: int, relid: int) -> None:

@@ -46,6 +46,7 @@ class HostDevice:
     instance: UUID
     subchannel_delay: int = 0  # ns, from the request to the offer
     channels: list[HostChannel] = field(default_factory=list)
+    pci_model: str = "nic"  # what lies behind a vpci device
     is_hvsock: bool = False
 
     @property
@@ -62,6 +63,7 @@ class HostDevice:
             channel.index,
             channel.monitor,
             len(self.channels) - 1,
+            self.pci_model,
             self.is_hvsock,
         )
 
@@ -93,7 +95,7 @@ class Relids:
 
 def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
     """A device as the profile describes it; `subchannel_delay` in ns."""
-    device = HostDevice(wanted.class_id, wanted.instance, subchannel_delay)
+    device = HostDevice(wanted.class_id, wanted.instance, subchannel_delay, pci_model=wanted.pci)
     device.channels = [
         HostChannel(device, index, channel.relid, _monitor(channel.monitor))
         for index, channel in enumerate(wanted.channels)

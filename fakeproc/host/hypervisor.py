@@ -74,7 +74,7 @@ class Host:
             device_of_profile(device, device.subchannel_delay_us * MICROSECOND)
             for device in profile.vmbus.devices
         ]
-        self.lines: dict[int, Source] = {}  # traffic on inputs of the IO-APIC
+        self.lines: dict[int, Source] = {}  # traffic on other interrupts, by IRQ
         self.timer_rate = 0.0  # expiries a second, of every processor that is on
         self._timers: dict[int, Source] = {}  # by processor
         self._timeline = timeline
@@ -224,11 +224,11 @@ class Host:
         self._settle(channel)
         channel.traffic = new
 
-    def set_line_traffic(self, gsi: int, rate: float, kind: str) -> None:
-        """Raise an input of the IO-APIC so often; ValueError for no such rate or kind."""
-        new = self.draw(rate, kind, f"gsi {gsi}")
+    def set_irq_traffic(self, irq: int, rate: float, kind: str) -> None:
+        """Raise another interrupt so often; ValueError for no such rate or kind."""
+        new = self.draw(rate, kind, f"irq {irq}")
         self.settle()
-        self.lines[gsi] = new
+        self.lines[irq] = new
 
     def set_timer_rate(self, rate: float) -> None:
         """Let every processor's timer expire so often; ValueError for no such rate."""
@@ -265,7 +265,7 @@ class Host:
                 self.set_traffic(channel, rates[relid].rate, rates[relid].traffic)
         for irq in profile.irqs:
             if irq.rate:
-                self.set_line_traffic(irq.irq, irq.rate, irq.traffic)
+                self.set_irq_traffic(irq.irq, irq.rate, irq.traffic)
         if profile.timer_rate:
             self.set_timer_rate(profile.timer_rate)
 
@@ -274,10 +274,10 @@ class Host:
         for channel in self.relids.taken.values():
             if channel.traffic is not None:
                 self._settle(channel)
-        for gsi, line in self.lines.items():
+        for irq, line in self.lines.items():
             count = line.take(self._timeline.now)
             if count:
-                self.guest.raise_line(gsi, count)
+                self.guest.raise_irq(irq, count)
         if self.timer_rate:
             for vp, timer in self._timers.items():
                 self._settle_timer(vp, timer)

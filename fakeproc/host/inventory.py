@@ -43,7 +43,12 @@ class Inventory:
         self._next_port = FIRST_PORT
 
     def device(
-        self, kind: str, instance: UUID | None, relid: int | None, subchannels: int
+        self,
+        kind: str,
+        instance: UUID | None,
+        relid: int | None,
+        subchannels: int,
+        pci_model: str,
     ) -> HostDevice:
         """A device of the class called `kind`, not yet offered.
 
@@ -67,7 +72,7 @@ class Inventory:
             instance = known if known and known not in instances else self._invent()
         if len(self._host.relids.taken) >= MAX_RELID:
             raise ValueError("the host has no relid left")
-        device = HostDevice(class_id, instance, is_hvsock=kind == HV_SOCK)
+        device = HostDevice(class_id, instance, pci_model=pci_model, is_hvsock=kind == HV_SOCK)
         device.channels = [
             HostChannel(device, index, relid if index == 0 else None)
             for index in range(1 + subchannels)

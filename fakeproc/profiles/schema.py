@@ -174,6 +174,7 @@ class Device(_Channel):
     class_id: ClassGuid = Field(alias="class")
     instance: UUID
     subchannels: tuple[Subchannel, ...] = ()
+    pci: Literal["nic", "nvme"] = "nic"  # what lies behind a vpci device
     # Drivers probe devices side by side, so that which SCSI controller becomes
     # host0 is a race on a real machine.  Who is late here says who loses it.
     probe_delay_us: int = Field(default=0, ge=0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.ida import Ida
 from fakeproc.guest.log import KERN_ERR
+from fakeproc.guest.pci import Pci
 from fakeproc.guest.vmbus.channel import Channel, ChannelState, Ring, VmbusDevice
 from fakeproc.guest.vmbus.connection import Connection
 from fakeproc.guest.vmbus.devices import UNSUPPORTED, device_type
@@ -85,6 +86,8 @@ class Vmbus:
         )
         self.synic = Synic(self, log)
         self.scsi_hosts = Ida()
+        self.pci_domains = Ida()
+        self.pci = Pci(cpus, irqs)
         self.modifychannels_sent = 0
         self.modifychannels_completed = 0
         self.chip = VMBusChip(cpus, self.channels.get, self._retarget)

@@ -14,6 +14,7 @@ from fakeproc.timeline import Completion, Mutex
 
 if TYPE_CHECKING:
     from fakeproc.guest.irq import IrqDesc
+    from fakeproc.guest.pci import PciFunction
     from fakeproc.guest.vmbus.devices import DeviceType
     from fakeproc.guest.vmbus.drivers import Driver
     from fakeproc.messages import OfferChannel
@@ -116,6 +117,8 @@ class VmbusDevice:
     driver_override: str | None = None
     lock: Mutex = field(default_factory=Mutex)  # device_lock: held by who binds or unbinds
     scsi_host: int | None = None  # storvsc: the number of host<n>
+    combined: int | None = None  # netvsc: channels that `ethtool -L` asked for
+    pci: PciFunction | None = None  # hv_pci: the function behind it
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ interrupt gets (patches 4 and 5 of the series) and who wants sub-channels.
 
 from __future__ import annotations
 
+from errno import EINVAL
 from typing import TYPE_CHECKING
 
 from fakeproc.classes import CLASS_GUIDS
@@ -107,20 +108,61 @@ class Netvsc(Driver):
         super().__init__(name, classes, ring_size)
         self.channels_wanted = channels
 
-    def _channels(self, bus: Vmbus) -> int:
+    def _channels(self, bus: Vmbus, device: VmbusDevice) -> int:
         """How many channels it uses in all (`rndis_filter_device_add`)."""
-        return min(VRSS_CHANNEL_MAX, bus.cpus.online.bit_count(), self.channels_wanted)
+        wanted = device.combined or self.channels_wanted
+        return min(VRSS_CHANNEL_MAX, bus.cpus.online.bit_count(), wanted)
 
     def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
         """Open the primary channel and ask for sub-channels."""
         yield from bus.open(device.primary, self.ring_size)
         yield NEGOTIATION // 2
-        bus.ask_for_subchannels(device, self._channels(bus) - 1)
+        bus.ask_for_subchannels(device, self._channels(bus, device) - 1)
 
     def subchannel_offered(self, bus: Vmbus, channel: Channel) -> Sleeper[None]:
         """`netvsc_sc_open`: one that was not asked for stays closed."""
-        if channel.offer.subchannel_index < self._channels(bus):
+        if channel.offer.subchannel_index < self._channels(bus, channel.device):
             yield from bus.open(channel, self.ring_size)
+
+    def set_channels(self, bus: Vmbus, device: VmbusDevice, number: int) -> Sleeper[None]:
+        """`netvsc_set_channels`, what `ethtool -L` does: close all, open as many as asked.
+
+        Raises OSError EINVAL for none, or for more than the host has.
+        """
+        most = min(VRSS_CHANNEL_MAX, 1 + device.offer.subchannels_available)
+        if not 1 <= number <= most:
+            raise OSError(EINVAL, f"the adapter has 1 to {most} channels, not {number}")
+        yield from device.lock.acquire()
+        try:
+            yield from bus.disconnect(device)
+            device.combined = number
+            yield from self.probe(bus, device)
+        finally:
+            device.lock.release()
+
+
+class HvPci(Driver):
+    """`drivers/pci/controller/pci-hyperv.c`: a PCI bus with one function."""
+
+    def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Open the channel under the domain's name (patch 4), then look at the bus."""
+        domain = bus.pci_domains.alloc_near(int(device.name.split("-")[1], 16))
+        device.primary.irq_name = f"vpci:{domain:04x}"
+        try:
+            yield from bus.open(device.primary, self.ring_size)
+        except OSError:
+            bus.pci_domains.free(domain)
+            raise
+        yield NEGOTIATION
+        device.pci = bus.pci.plug(device.offer.pci_model, domain)
+
+    def remove(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """The function goes first, then the channel is closed."""
+        if device.pci is not None:
+            bus.pci.unplug(device.pci)
+            bus.pci_domains.free(device.pci.domain)
+            device.pci = None
+        yield from super().remove(bus, device)
 
 
 class HvSock(Driver):
@@ -143,6 +185,6 @@ def built_in_drivers(netvsc_channels: int) -> list[Driver]:
         Driver("hyperv_drm", ("framebuffer",), _ring_size(256 * KIB)),
         Netvsc("hv_netvsc", ("netvsc",), 128 * PAGE_SIZE, netvsc_channels),
         Driver("uio_hv_generic", (), 512 * PAGE_SIZE),
-        Driver("hv_pci", ("vpci",), _ring_size(16 * KIB)),
+        HvPci("hv_pci", ("vpci",), _ring_size(16 * KIB)),
         HvSock("hv_sock", (), _ring_size(24 * KIB)),
     ]  # fmt: skip
