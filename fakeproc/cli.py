@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -229,9 +230,10 @@ def _row(entry: Entry) -> Sequence[str]:
 
     memory = age = "dead"
     if entry.is_alive():
-        process = psutil.Process(entry.process.pid)
-        memory = f"{process.memory_info().rss / 2**20:.0f} MiB"
-        age = _duration(time.time() - process.create_time())
+        with suppress(psutil.NoSuchProcess):  # it ends just now
+            process = psutil.Process(entry.process.pid)
+            age = _duration(time.time() - process.create_time())
+            memory = f"{process.memory_info().rss / 2**20:.0f} MiB"
     columns = (entry.mountpoint, entry.profile, entry.process.pid, memory, age, entry.log)
     return [str(column) for column in columns]
 

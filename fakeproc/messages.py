@@ -253,6 +253,9 @@ class GuestPort(Protocol):
         processor's message slot.
         """
 
+    def hear_nothing(self, vp: int, count: int) -> None:
+        """Receive `count` control messages that nobody waits for."""
+
     def timer(self, vp: int, count: int) -> None:
         """Let a virtual processor's timer expire `count` times."""
 

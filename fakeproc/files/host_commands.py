@@ -40,11 +40,15 @@ Command: TypeAlias = Callable[[Machine, list[str]], Action]
 
 CLASS_NAMES = {guid: name for name, guid in CLASS_GUIDS.items()}
 MAX_COUNT = 1 << 32
+MAX_RATE = 1e9  # a second
+MAX_CLOCK_RATE = 1e6
+MAX_SECONDS = 1e9
 OFFER_OPTIONS = ("guid", "relid", "subchannels", "pci")
 
 
 def run(machine: Machine, data: bytes, command: Command) -> None:
     """Carry out the commands of one write; OSError EINVAL where a line is wrong."""
+    machine.inventory.begin()
     actions: list[Action] = []
     for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
         words = line.split()
@@ -53,6 +57,7 @@ def run(machine: Machine, data: bytes, command: Command) -> None:
         try:
             actions.append(command(machine, words))
         except ValueError as error:
+            machine.inventory.take_back()
             raise OSError(EINVAL, f"line {number}, '{line.strip()}': {error}") from error
     if not actions:
         raise OSError(EINVAL, "there is no command in it")
@@ -69,13 +74,13 @@ def _whole(word: str, what: str, low: int, high: int) -> int:
     return int(word)
 
 
-def _number(word: str, what: str) -> float:
+def _number(word: str, what: str, most: float) -> float:
     try:
         number = float(word)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{what} is a number from 0 on, not {word!r}")
+    if not 0 <= number <= most:
+        raise ValueError(f"{what} is a number from 0 to {most:g}, not {word!r}")
     return number
 
 
@@ -118,7 +123,7 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
     _at_most(words, 3)
     if len(words) < 2:
         raise ValueError("there is no rate")
-    who, rate = words[0], _number(words[1], "a rate")
+    who, rate = words[0], _number(words[1], "a rate", MAX_RATE)
     kind = words[2] if len(words) > 2 else "steady"
     _one_of(kind, ("steady", "poisson"))
     host = machine.host
@@ -132,6 +137,8 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
         if desc is None or desc.chip is machine.kernel.vmbus.chip:
             raise ValueError(f"there is no IRQ {irq} that is not a channel's")
         return lambda: host.set_irq_traffic(irq, rate, kind)
+    if who == "all" and not rate:
+        return host.stop_traffic
     channels = _channels(machine, who)
 
     def set_all() -> None:
@@ -145,7 +152,7 @@ def _channels(machine: Machine, who: str) -> list[HostChannel]:
     """The channels that a line of `traffic` speaks of."""
     taken = machine.host.relids.taken
     if who == "all":
-        return [channel for channel in taken.values() if channel.open]
+        return list(taken.values())
     if who in CLASS_GUIDS:
         guid = CLASS_GUIDS[who]
         return [channel for channel in taken.values() if channel.device.class_id == guid]
@@ -164,7 +171,7 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
     inventory = machine.inventory
     guid = options.get("guid")
     relid = options.get("relid")
-    device = inventory.device(
+    device = inventory.plan(
         words[0],
         None if guid is None else _guid(guid),
         None if relid is None else _whole(relid, "a relid", 1, 2047),
@@ -193,6 +200,8 @@ def rescind_command(machine: Machine, words: list[str]) -> Action:
         if not devices:
             raise ValueError(f"there is no device {guid}")
         channel = devices[0].primary
+    if channel.leaving:
+        raise ValueError(f"relid {channel.relid} is going already")
     return lambda: host.rescind(channel)
 
 
@@ -210,12 +219,12 @@ def clock_command(machine: Machine, words: list[str]) -> Action:
         case ["manual" | "real" as mode]:
             return lambda: set_manual(mode == "manual")
         case ["rate", rate]:
-            number = _number(rate, "a rate")
+            number = _number(rate, "a rate", MAX_CLOCK_RATE)
             if not number:
                 raise ValueError("a rate of 0 would stop time; say manual")
             return lambda: set_rate(number)
         case ["advance", seconds]:
-            step = round(_number(seconds, "a number of seconds") * SECOND)
+            step = round(_number(seconds, "a number of seconds", MAX_SECONDS) * SECOND)
             return lambda: machine.advance(step)
     raise ValueError("it is none of: manual, real, rate X, advance SECONDS")
 
@@ -244,7 +253,7 @@ def latency_command(machine: Machine, words: list[str]) -> Action:
     """`ack SECONDS`."""
     if len(words) != 2 or words[0] != "ack":
         raise ValueError("it is not of the form: ack SECONDS")
-    latency = round(_number(words[1], "a latency") * SECOND)
+    latency = round(_number(words[1], "a latency", MAX_SECONDS) * SECOND)
 
     def set_latency() -> None:
         machine.host.latency.ack = latency

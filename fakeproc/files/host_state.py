@@ -26,7 +26,11 @@ def state(machine: Machine) -> dict[str, Any]:
         "schema": 1,
         "profile": machine.profile.name,
         "time_s": machine.timeline.now / SECOND,
-        "kernel": {"release": machine.profile.kernel.release},
+        "kernel": {
+            "release": machine.profile.kernel.uname_release,
+            "version": machine.profile.kernel.version,
+            "series": machine.profile.kernel.series,
+        },
         "cpus": {
             "possible": _list(kernel.cpus.possible),
             "present": _list(kernel.cpus.present),

@@ -41,7 +41,7 @@ def _write_affinity(irq: Irq, data: bytes, parse: Callable[[bytes, int], int]) -
     """
     kernel, desc = irq
     if not _is_settable(irq):
-        errno = kernel.personality.unsettable_affinity_errno
+        errno = kernel.personality.version.unsettable_affinity_errno
         raise OSError(errno, f"the affinity of IRQ {desc.irq} belongs to the kernel")
     kernel.irqs.set_affinity(desc, parse(data, kernel.cpus.nr_cpu_ids))
 
@@ -51,7 +51,13 @@ def _is_settable(irq: Irq) -> bool:
     return irq.desc.settable and not irq.desc.managed
 
 
-@IRQ.show
+def _affinity_mode(irq: Irq) -> int:
+    """Who may write the affinity."""
+    version = irq.kernel.personality.version
+    return 0o644 if _is_settable(irq) else version.unsettable_affinity_mode
+
+
+@IRQ.show(mode=_affinity_mode)
 def smp_affinity_show(irq: Irq) -> str:
     """The CPUs that user space, or the driver, allows."""
     return mask_line(irq.kernel, irq.desc.shown_affinity)
@@ -69,7 +75,7 @@ def affinity_hint_show(irq: Irq) -> str:
     return mask_line(irq.kernel, irq.desc.hint)
 
 
-@IRQ.show
+@IRQ.show(mode=_affinity_mode)
 def smp_affinity_list_show(irq: Irq) -> str:
     """The same as `smp_affinity`, as a list."""
     return list_line(irq.desc.shown_affinity)
@@ -108,7 +114,12 @@ def spurious_show(_irq: Irq) -> str:
 def _one_irq(kernel: Kernel, desc: IrqDesc) -> ProcDirectory:
     """/proc/irq/<n>: its files, and an empty directory for each action."""
     actions = {name: ProcDirectory() for name in desc.actions if name}
-    return ProcDirectory((IRQ.on(Irq(kernel, desc), desc),), actions, owner=desc)
+    return ProcDirectory(
+        (IRQ.on(Irq(kernel, desc), desc),),
+        actions,
+        owner=desc,
+        nlink_counts_files=kernel.personality.version.nlink_counts_files,
+    )
 
 
 def irq_directory(kernel: Kernel) -> ProcDirectory:
@@ -122,4 +133,8 @@ def irq_directory(kernel: Kernel) -> ProcDirectory:
         desc = descs.get(number)
         return _one_irq(kernel, desc) if desc is not None and desc.in_proc else None
 
-    return ProcDirectory((DEFAULT.on(kernel),), listings=(numbered(numbers, make),))
+    return ProcDirectory(
+        (DEFAULT.on(kernel),),
+        listings=(numbered(numbers, make),),
+        nlink_counts_files=kernel.personality.version.nlink_counts_files,
+    )

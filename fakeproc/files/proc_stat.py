@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.files.tree import Attribute
-from fakeproc.guest.accounting import SOFTIRQS
+from fakeproc.guest.accounting import SOFTIRQS, USER_HZ
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq import U32
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fakeproc.guest.accounting import CpuTimes
     from fakeproc.guest.kernel import Kernel
@@ -37,7 +37,7 @@ def _show_stat(kernel: Kernel) -> str:
     accounting, elapsed = kernel.accounting, kernel.timeline.now
     possible = list(cpus_in(kernel.cpus.possible))
     times = {cpu: accounting.times(cpu, elapsed) for cpu in possible}
-    softirqs = [sum(accounting.softirqs(name, cpu) for cpu in possible) for name in SOFTIRQS]
+    softirqs = [sum(accounting.softirqs(name, cpu) for cpu in possible) & U32 for name in SOFTIRQS]
     errors = sum(accounting.arch.get("ERR", {}).values())
     interrupts = sum(accounting.interrupts(cpu) for cpu in possible) + errors
     seconds = elapsed // SECOND
@@ -57,13 +57,17 @@ def _show_stat(kernel: Kernel) -> str:
     )
 
 
-def _times(times: Iterable[CpuTimes]) -> str:
+def _times(times: Collection[CpuTimes]) -> str:
     """The ten columns: user nice system idle iowait irq softirq steal guest guest_nice."""
-    user = system = idle = irq = softirq = 0
-    for each in times:
-        user, system, idle = user + each.user, system + each.system, idle + each.idle
-        irq, softirq = irq + each.irq, softirq + each.softirq
-    return f"{user} 0 {system} {idle} 0 {irq} {softirq} 0 0 0"
+
+    def ticks(nanoseconds: Iterable[int]) -> int:
+        return sum(nanoseconds) * USER_HZ // SECOND
+
+    return (
+        f"{ticks(t.user for t in times)} 0 {ticks(t.system for t in times)}"
+        f" {ticks(t.idle for t in times)} 0 {ticks(t.irq for t in times)}"
+        f" {ticks(t.softirq for t in times)} 0 0 0"
+    )
 
 
 def _irq_totals(kernel: Kernel) -> list[str]:

@@ -148,7 +148,7 @@ def _empty_bus() -> Directory:
 
 def _hv_vmbus_module(kernel: Kernel) -> Directory:
     """/sys/module/hv_vmbus; the version as major << 16 | minor."""
-    major, minor = kernel.personality.vmbus_versions[0]
+    major, minor = kernel.personality.version.vmbus_versions[0]
     return Directory(
         entries={
             "parameters": Directory(entries={"max_version": constant(f"{major << 16 | minor}\n")})

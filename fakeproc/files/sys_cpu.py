@@ -273,7 +273,8 @@ def cpu_online_show(it: Cpu) -> str:
 @CPU.store(name="online")
 def cpu_online_store(it: Cpu, data: bytes) -> None:
     """Let it run or not; OSError EINVAL for neither, EBUSY where it must stay."""
-    it.kernel.hotplug.set_online(it.cpu, parse_bool(data))
+    words = it.kernel.personality.version.bool_takes_enable
+    it.kernel.hotplug.set_online(it.cpu, parse_bool(data, enable_words=words))
 
 
 @CPU.show(mode=0o400)

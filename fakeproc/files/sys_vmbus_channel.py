@@ -17,6 +17,8 @@ __all__ = ["channel_directory", "ring_of"]
 
 CHANNEL = Attributes[DeviceChannel]()
 
+RING_SIZE = 4 << 20  # uio_hv_generic.c: ring_buffer_bin_attr, two rings of 2 MiB
+
 
 def ring_of(ring: Ring | None) -> Ring:
     """A ring buffer that is allocated; raises OSError EINVAL where it is not."""
@@ -61,21 +63,25 @@ def cpu_show(it: DeviceChannel) -> str:
 
 
 @CHANNEL.store
-def cpu_store(it: DeviceChannel, data: bytes) -> None:
-    """Interrupt another CPU: `target_cpu_store` with patch 10 of the series.
+def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
+    """Interrupt another CPU (`target_cpu_store`).
 
-    As posted the patch returns 0 on success, so that write(2) does too and
-    `echo` tries for ever; here it returns the count, as was meant.
+    Returns 0 where the series is applied as it was posted, which lets write(2)
+    return 0 and `echo` try for ever.
 
-    Raises OSError: EIO on a protocol without re-targeting, where the text is no
-    number, or where the channel is not opened; EINVAL for a CPU that is not,
-    is offline or isolated.
+    Raises OSError: EIO on a protocol without re-targeting and where the text
+    is no number; else what `Retargeting.set_cpu` raises.
     """
-    it.kernel.vmbus.check_retargeting()
+    vmbus = it.kernel.vmbus
+    retargeting = vmbus.retargeting
+    if not retargeting.parses_first:
+        retargeting.check_protocol()
     cpu = scan_unsigned(data)
     if cpu is None:
         raise OSError(EIO, "not a number")
-    it.kernel.vmbus.set_target_cpu(it.channel, cpu)
+    retargeting.check_protocol()
+    it.kernel.timeline.finish(retargeting.set_cpu(it.channel, cpu))
+    return None if vmbus.series.store_returns_count else 0
 
 
 @CHANNEL.show(visible=_has_monitor)
@@ -138,6 +144,22 @@ def monitor_id_show(it: DeviceChannel) -> str:
     """The channel's slot in the monitor pages."""
     monitor = it.channel.offer.monitor
     return f"{monitor.id if monitor else 0}\n"
+
+
+def _shows_ring(it: DeviceChannel) -> bool:
+    return it.channel.device.shows_rings
+
+
+@CHANNEL.show(mode=0o600, size=RING_SIZE, visible=_shows_ring)
+def ring_show(_it: DeviceChannel) -> str:
+    """The rings, for mmap(2) alone: OSError EIO."""
+    raise OSError(EIO, "the rings can only be mapped")
+
+
+@CHANNEL.store
+def ring_store(_it: DeviceChannel, _data: bytes) -> None:
+    """The rings, for mmap(2) alone: OSError EIO."""
+    raise OSError(EIO, "the rings can only be mapped")
 
 
 def channel_directory(kernel: Kernel, channel: Channel) -> Directory:

@@ -32,6 +32,7 @@ from typing import Generic, TypeAlias, TypeVar, overload
 T = TypeVar("T")
 Show: TypeAlias = Callable[[T], str]
 Store: TypeAlias = Callable[[T, bytes], int | None]
+Mode: TypeAlias = int | Callable[[T], int]
 
 __all__ = [
     "Attribute",
@@ -83,7 +84,7 @@ class Listing:
     make: Callable[[str], Attribute | Directory | Symlink | None]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Directory:
     """A directory, read like `ls`: what is always there, then what comes and goes.
 
@@ -143,8 +144,18 @@ class ProcDirectory(Directory):
         entries: Mapping[str, Node | Callable[[], Node | None]] | None = None,
         listings: tuple[Listing, ...] = (),
         owner: object = None,
+        *,
+        nlink_counts_files: bool = False,
     ) -> None:
         super().__init__(groups, entries or {}, listings, 0o555, owner)
+        self._nlink_counts_files = nlink_counts_files
+
+    @property
+    def nlink(self) -> int:
+        """2 and one for each sub-directory; some kernels count every entry."""
+        if self._nlink_counts_files:
+            return 2 + sum(1 for _ in self.children())
+        return super().nlink
 
     def children(self) -> Iterator[tuple[str, type[Attribute | Directory | Symlink]]]:
         """Name and kind of every entry, in readdir order."""
@@ -181,15 +192,14 @@ class _Declaration(Generic[T]):
 
     show: Show[T] | None = None
     store: Store[T] | None = None
-    mode: int | None = None
+    mode: Mode[T] | None = None
     size: int | None = None
     visible: Callable[[T], bool] | None = None
 
-    @property
-    def permissions(self) -> int:
+    def permissions(self, subject: T) -> int:
         """The mode given, or the one of DEVICE_ATTR_RO, _WO or _RW."""
         if self.mode is not None:
-            return self.mode
+            return self.mode(subject) if callable(self.mode) else self.mode
         return (0o444 if self.show else 0) | (0o200 if self.store else 0)
 
 
@@ -210,7 +220,7 @@ class Attributes(Generic[T]):
         /,
         *,
         name: str | None = None,
-        mode: int | None = None,
+        mode: Mode[T] | None = None,
         size: int | None = None,
         visible: Callable[[T], bool] | None = None,
     ) -> Callable[[Show[T]], Show[T]]: ...
@@ -220,7 +230,7 @@ class Attributes(Generic[T]):
         /,
         *,
         name: str | None = None,
-        mode: int | None = None,
+        mode: Mode[T] | None = None,
         size: int | None = None,
         visible: Callable[[T], bool] | None = None,
     ) -> Show[T] | Callable[[Show[T]], Show[T]]:
@@ -238,7 +248,7 @@ class Attributes(Generic[T]):
     def store(self, function: Store[T], /) -> Store[T]: ...
     @overload
     def store(
-        self, /, *, name: str | None = None, mode: int | None = None
+        self, /, *, name: str | None = None, mode: Mode[T] | None = None
     ) -> Callable[[Store[T]], Store[T]]: ...
     def store(
         self,
@@ -246,7 +256,7 @@ class Attributes(Generic[T]):
         /,
         *,
         name: str | None = None,
-        mode: int | None = None,
+        mode: Mode[T] | None = None,
     ) -> Store[T] | Callable[[Store[T]], Store[T]]:
         """Declare what one write(2) does."""
 
@@ -284,7 +294,7 @@ class Attributes(Generic[T]):
             return None
         show, store = declaration.show, declaration.store
         return Attribute(
-            declaration.permissions,
+            declaration.permissions(subject),
             owner,
             None if show is None else lambda: show(subject).encode(),
             None if store is None else lambda data: store(subject, data),

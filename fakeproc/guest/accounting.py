@@ -8,9 +8,11 @@ all tell of the same interrupts, so they are kept side by side.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fakeproc.timeline import MICROSECOND, SECOND
+from fakeproc.guest.irq import U32
+from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
     from fakeproc.guest.irq import IrqCore
@@ -54,25 +56,26 @@ IN_INTR_TOTAL = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
 class CpuTimes:
-    """One `cpu` line of /proc/stat, in USER_HZ; the rest of the ten stay 0."""
+    """Where a CPU's time has gone, in nanoseconds; what is not here is 0."""
 
-    def __init__(self, elapsed: int, hardirqs: int, softirqs: int) -> None:
-        self.irq = hardirqs * HARDIRQ_COST * USER_HZ // SECOND
-        self.softirq = softirqs * SOFTIRQ_COST * USER_HZ // SECOND
-        ticks = elapsed * USER_HZ // SECOND
-        self.user = ticks * USER_SHARE // 1_000_000
-        self.system = ticks * SYSTEM_SHARE // 1_000_000
-        self.idle = max(0, ticks - self.user - self.system - self.irq - self.softirq)
+    user: int = 0
+    system: int = 0
+    idle: int = 0
+    irq: int = 0
+    softirq: int = 0
 
 
 class Accounting:
     """Counters by CPU; absent is 0.  They wrap where the kernel's do, when shown."""
 
-    def __init__(self, irqs: IrqCore) -> None:
+    def __init__(self, irqs: IrqCore, *, counts_tlb: bool) -> None:
+        self._counts_tlb = counts_tlb
         self.arch: dict[str, Counter[int]] = {}
         self._raised: dict[str, Counter[int]] = {}
         self._irqs = irqs
+        self._charged: dict[int, tuple[CpuTimes, int]] = {}  # and up to when
 
     def count_arch(self, row: str, cpu: int, number: int = 1) -> None:
         """`inc_irq_stat`: an interrupt that only the architecture knows."""
@@ -98,14 +101,30 @@ class Accounting:
         """How often a softirq has run on a CPU."""
         ticks = self.arch.get(TIMER_ROW, Counter())[cpu]
         raised = self._raised.get(name, Counter())[cpu]
-        return raised + ticks * TIMER_SOFTIRQS.get(name, 0) // 1000
+        return (raised + ticks * TIMER_SOFTIRQS.get(name, 0) // 1000) & U32
 
     def interrupts(self, cpu: int) -> int:
         """All interrupts of a CPU: what it adds to `intr` (`kstat_cpu_irqs_sum`)."""
-        arch = sum(self.arch[row][cpu] for row in IN_INTR_TOTAL if row in self.arch)
+        rows = self.arch if self._counts_tlb else IN_INTR_TOTAL
+        arch = sum(self.arch[row][cpu] & U32 for row in rows if row in self.arch)
         return self._irqs.irqs_sum[cpu] + arch
 
     def times(self, cpu: int, elapsed: int) -> CpuTimes:
-        """Where `elapsed` nanoseconds of a CPU have gone."""
+        """Where `elapsed` nanoseconds of a CPU have gone.
+
+        Interrupts cost what they cost, but never more time than there was
+        since the last look: what is left over is charged as time goes on.
+        """
+        before, then = self._charged.get(cpu, (CpuTimes(), 0))
+        room = (elapsed - then) * (1_000_000 - USER_SHARE - SYSTEM_SHARE) // 1_000_000
+        irq = min(self.interrupts(cpu) * HARDIRQ_COST, before.irq + room)
+        room -= irq - before.irq
         softirqs = sum(self.softirqs(name, cpu) for name in SOFTIRQS)
-        return CpuTimes(elapsed, self.interrupts(cpu), softirqs)
+        softirq = min(softirqs * SOFTIRQ_COST, before.softirq + room)
+        # A counter that wraps has not given its time back.
+        irq, softirq = max(irq, before.irq), max(softirq, before.softirq)
+        user = elapsed * USER_SHARE // 1_000_000
+        system = elapsed * SYSTEM_SHARE // 1_000_000
+        times = CpuTimes(user, system, elapsed - user - system - irq - softirq, irq, softirq)
+        self._charged[cpu] = (times, elapsed)
+        return times

@@ -132,6 +132,8 @@ class Hotplug:
         for desc in list(self._irqs.descs.values()):
             if desc.actions and desc.effective >> cpu & 1:
                 self._migrate(desc)
+            elif desc.pending is not None and not desc.pending & others:
+                desc.pending = None  # irq_fixup_move_pending: the move has nowhere to go
         self._log.say(f"smpboot: CPU {cpu} is now offline")
 
     def _up(self, cpu: int) -> Sleeper[None]:

@@ -19,15 +19,15 @@ class Ida:
         self._taken.add(number)
         return number
 
-    def alloc_near(self, wanted: int) -> int:
-        """`wanted` where it is free and not 0, else the lowest number from 1 on.
+    def alloc_near(self, wanted: int, *, upwards: bool) -> int:
+        """`wanted` where it is free and not 0, else the lowest from 1, or from there, on.
 
-        As `hv_get_dom_num` chooses a PCI domain (before v7.2).
+        As `hv_get_dom_num` chooses a PCI domain.
         """
         if wanted and wanted not in self._taken:
             self._taken.add(wanted)
             return wanted
-        return self.alloc(1)
+        return self.alloc(max(1, wanted) if upwards else 1)
 
     def free(self, number: int) -> None:
         """Let others have it."""

@@ -10,7 +10,7 @@ from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
 from fakeproc.guest.hotplug import Hotplug
 from fakeproc.guest.irq import IrqCore
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
-from fakeproc.guest.personality import RFC
+from fakeproc.guest.personality import personality
 from fakeproc.guest.uevents import Uevents
 from fakeproc.guest.vmbus.bus import Vmbus
 from fakeproc.timeline import MICROSECOND
@@ -31,13 +31,15 @@ class Kernel:
     ) -> None:
         self.profile = profile
         self.boot_time = boot_time  # seconds since 1970
-        self.personality = RFC
+        self.personality = personality(profile.kernel.version, profile.kernel.series)
         self.timeline = timeline
         self.log = KernelLog(timeline)
         self.uevents = Uevents(timeline)
         self.cpus = Cpus(profile.cpus)
         self.irqs = IrqCore(self.cpus, self.log, GSI_TOP, nr_irqs_at_boot(self.cpus.nr_cpu_ids))
-        self.accounting = Accounting(self.irqs)
+        self.accounting = Accounting(
+            self.irqs, counts_tlb=self.personality.version.counts_tlb_in_intr
+        )
         self.vmbus = Vmbus(
             timeline,
             self.cpus,
@@ -70,7 +72,7 @@ class Kernel:
     def version(self) -> str:
         """`linux_banner` without its first two words."""
         kernel = self.profile.kernel
-        return f"{kernel.release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
+        return f"{kernel.uname_release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
 
     def _request_other_irqs(self) -> None:
         chips: dict[str, ApicChip] = {}
@@ -96,8 +98,9 @@ class Kernel:
         for device in self.profile.vmbus.devices:
             for wanted in device.channels:
                 channel = self.vmbus.channels.get(wanted.relid)
-                if channel is not None and channel.desc is not None:
-                    self.irqs.restore(channel.desc, wanted.counts)
+                if channel is not None:
+                    if channel.desc is not None:
+                        self.irqs.restore(channel.desc, wanted.counts)
                     for cpu, number in wanted.counts.items():
                         self.vmbus.callback(channel, cpu, number)
         for row, counts in self.profile.arch.items():
@@ -108,7 +111,7 @@ class Kernel:
     def interrupt(
         self, vp: int, relids: dict[int, int], message: HostMessage | None = None
     ) -> None:
-        """`vmbus_isr` on CPU `vp`, with patch 9: only a control message counts on HYP.
+        """`vmbus_isr` on CPU `vp`: each counts on HYP, with patch 9 only control messages.
 
         On a CPU that is offline nobody looks: the event flags stay set until
         an interrupt finds the CPU online again.
@@ -117,10 +120,17 @@ class Kernel:
             self.vmbus.synic.set_flags(vp, set(relids))
             return
         left_behind = dict.fromkeys(self.vmbus.synic.take_flags(vp), 1)
-        self.vmbus.handle_events(vp, {**left_behind, **relids})
+        found = {**left_behind, **relids}
+        self.vmbus.handle_events(vp, found)
+        if not self.personality.series.applied:
+            self.accounting.count_arch("HYP", vp, sum(found.values()))
         if message is not None:
             self.accounting.count_arch("HYP", vp)
             self.vmbus.handle_message(message)
+
+    def hear_nothing(self, vp: int, count: int) -> None:
+        """Control messages that no handler does anything about."""
+        self.accounting.count_arch("HYP", vp, count)
 
     def timer(self, vp: int, count: int) -> None:
         """`hv_stimer0_isr`, in direct mode."""

@@ -74,39 +74,43 @@ class PciFunction:
 class Pci:
     """The PCI functions of a guest."""
 
-    def __init__(self, cpus: Cpus, irqs: IrqCore) -> None:
+    def __init__(self, cpus: Cpus, irqs: IrqCore, chip_name: str) -> None:
         self.functions: dict[str, PciFunction] = {}  # by address
         self._cpus = cpus
         self._irqs = irqs
-        # Before v6.17 all vPCI functions shared one MSI domain, and its name.
-        self._chip = ApicChip("Hyper-V PCIe MSI")
+        # The name says whether all functions share one MSI domain (before
+        # v6.17), whose hwirqs say which is meant, or have one each.
+        self._chip_name = chip_name
+        self._chips: dict[str, ApicChip] = {}
         self._units = {name: Ida() for name in MODELS}
 
     def plug(self, model_name: str, domain: int) -> PciFunction:
-        """Let a function appear, and its driver request a vector for each queue and its own.
-
-        The hwirq is what `pci_msi_domain_calc_hwirq` makes of index, slot and
-        domain.
-        """
+        """Let a function appear, and its driver request a vector for each queue and its own."""
         model = MODELS[model_name]
         function = PciFunction(model, domain, self._units[model_name].alloc())
-        queues = self._cpus.online.bit_count()
-        for index in range(1 + queues):
-            hwirq = index | (model.slot << 3) << 11 | domain << 27
-            desc = self._irqs.create(self._chip, hwirq)
+        name = self._chip_name.format(address=function.address)
+        chip = self._chips.setdefault(name, ApicChip(name))
+        for index in range(1 + self._cpus.online.bit_count()):
+            desc = self._irqs.create(chip, self._hwirq(function, index))
             desc.flow_name, desc.node = "edge", 0
-            self._chip.start(desc, 0)
+            chip.start(desc, 0)
             if index:
-                self._spread(desc, model, index - 1)
+                self._spread(desc, chip, model, index - 1)
             self._irqs.request(desc, function.vector(index))
             function.descs.append(desc)
         self.functions[function.address] = function
         return function
 
-    def _spread(self, desc: IrqDesc, model: PciModel, queue: int) -> None:
+    def _hwirq(self, function: PciFunction, index: int) -> int:
+        """In a domain of its own the index, else what `pci_msi_domain_calc_hwirq` makes."""
+        if "{address}" in self._chip_name:
+            return index
+        return index | (function.model.slot << 3) << 11 | function.domain << 27
+
+    def _spread(self, desc: IrqDesc, chip: ApicChip, model: PciModel, queue: int) -> None:
         """A CPU for each queue: by the kernel (`irq_create_affinity_masks`), or as advice."""
         cpu = list(cpus_in(self._cpus.online))[queue]
-        self._chip.start(desc, cpu)
+        chip.start(desc, cpu)
         if model.managed:
             desc.managed = desc.affinity_set = True
             desc.affinity = 1 << cpu

@@ -1,31 +1,139 @@
-"""What differs from kernel to kernel, as data: the guest asks no version numbers.
+"""What differs from kernel to kernel, as data: nothing else asks for a version.
 
-A field says what a kernel does; its comment says since when, by which commit.
+Two facts make a personality: the kernel's version, and what was done with the
+series.  Each version is stated by its differences from the one before, with
+the release and, where it is known, the commit that made them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from errno import EIO
+from dataclasses import dataclass, replace
+from errno import EIO, EPERM
+from typing import Literal, TypeAlias
 
-__all__ = ["RFC", "Personality"]
+__all__ = ["Personality", "Series", "Version", "personality"]
+
+InterruptsLayout: TypeAlias = Literal["6.1", "6.13", "7.2"]
+
+_PROTOCOLS = ((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """How one version of Linux behaves, the series aside."""
+
+    # /proc/interrupts and /proc/stat
+    interrupts_layout: InterruptsLayout
+    row_needs_action: bool  # else a row with a count stays when its action goes
+    counts_tlb_in_intr: bool  # whether `intr` sums every row of the architecture
+    # /proc/irq
+    unsettable_affinity_errno: int
+    unsettable_affinity_mode: int
+    nlink_counts_files: bool  # of directories in procfs
+    # CPUs
+    bool_takes_enable: bool  # kstrtobool: e(nable) and d(isable)
+    cpu_files: frozenset[str]  # in /sys/devices/system/cpu, beyond those of 6.1
+    nohz_full_null: bool  # prints (null) where it is not set
+    # VMBus
+    vmbus_versions: tuple[tuple[int, int], ...]
+    netvsc_channels: int | None  # None: max(16, half the cores)
+    fcopy_driver: str
+    parses_before_version: bool  # target_cpu_store, without the series
+    rebinds_when_offlining: bool  # without the series
+    ring_is_attribute: bool  # channels/<relid>/ring belongs to the group
+    index_is_unsigned: bool  # out_read_index and out_write_index
+    # vPCI
+    pci_msi_chip: str  # {address} is the function's
+    pci_domain_upwards: bool  # on a collision: the next above, not the lowest
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What was done with "[RFC 00/12] Hyper-V guests use Linux IRQs"."""
+
+    applied: bool  # channels are Linux IRQs, unsupported offers are dropped
+    # As posted, patch 10 lets target_cpu_store return what irq_set_affinity
+    # does: 0 for success, so that write(2) returns 0 and `echo` never ends.
+    store_returns_count: bool = True
+    # As posted, patch 9 requests the IRQ in __vmbus_open and frees it only
+    # when the relid is unmapped, so that a second open gives EBUSY.
+    frees_on_close: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Personality:
-    """How one kernel, with or without the series, behaves."""
+    """A kernel: its version, and the series."""
 
-    # Before v6.12, commit eb29369fa543, a write to an affinity that user space
-    # may not set gave EIO, since then EPERM.
-    unsettable_affinity_errno: int
-    # netvsc asked for 8 channels until v6.12, which asks for max(16, default RSS queues).
-    netvsc_channels: int
-    # VMBus protocol versions that the guest tries, best first (`vmbus_versions`).
-    vmbus_versions: tuple[tuple[int, int], ...]
+    version: Version
+    series: Series
 
 
-RFC = Personality(
+V6_1 = Version(
+    interrupts_layout="6.1",
+    row_needs_action=False,
+    counts_tlb_in_intr=False,
     unsettable_affinity_errno=EIO,
+    unsettable_affinity_mode=0o644,
+    nlink_counts_files=False,
+    bool_takes_enable=False,
+    cpu_files=frozenset(),
+    nohz_full_null=True,
+    vmbus_versions=_PROTOCOLS,
     netvsc_channels=8,
-    vmbus_versions=((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4)),
+    fcopy_driver="hv_utils",
+    parses_before_version=False,
+    rebinds_when_offlining=False,
+    ring_is_attribute=False,
+    index_is_unsigned=False,
+    pci_msi_chip="Hyper-V PCIe MSI",
+    pci_domain_upwards=False,
 )
+V6_10 = replace(
+    V6_1,
+    # v6.6: "crash: hotplug support"
+    cpu_files=frozenset({"crash_hotplug"}),
+    # v6.11, commit 540588772ed0, of the day the series was posted.  A freed
+    # VMBus interrupt leaves no row: the recorded runs of the series have it so.
+    row_needs_action=True,
+    fcopy_driver="uio_hv_generic",  # v6.10, commit ec314f61e4fc
+)
+V6_12 = replace(
+    V6_10,
+    unsettable_affinity_errno=EPERM,  # v6.12, commit eb29369fa543
+    unsettable_affinity_mode=0o444,  # v6.12, commit c7718e5c76d4
+    nlink_counts_files=True,  # seen on 6.12.95 and 6.12.117, not before nor after
+    cpu_files=V6_10.cpu_files | {"enabled"},  # v6.11
+    netvsc_channels=None,  # v6.12
+)
+V6_18 = replace(
+    V6_12,
+    interrupts_layout="6.13",  # v6.13, commit f9ed1f7c2e26
+    nlink_counts_files=False,
+    bool_takes_enable=True,  # v6.16
+    nohz_full_null=False,  # between v6.13 and v6.18
+    parses_before_version=True,  # v6.15, with vmbus_channel_set_cpu
+    rebinds_when_offlining=True,  # v6.15, "hv_synic_cleanup: rebind channels"
+    ring_is_attribute=True,  # v6.16, "uio_hv_generic: Fix ring buffer sysfs creation path"
+    index_is_unsigned=True,  # v6.18
+    pci_msi_chip="HV-PCI-MSIX-{address}",  # v6.17, "Switch to msi_create_parent_irq_domain"
+)
+V7_2 = replace(
+    V6_18,
+    interrupts_layout="7.2",  # v7.2, irq-core-2026-06-13
+    counts_tlb_in_intr=True,  # v7.2, the same
+    cpu_files=V6_18.cpu_files | {"housekeeping"},  # v6.19 or v7.0
+    vmbus_versions=((6, 0), *_PROTOCOLS),  # v6.19, confidential VMBus
+    pci_domain_upwards=True,  # between v6.13 and v7.2
+)
+
+VERSIONS = {"6.1": V6_1, "6.10": V6_10, "6.12": V6_12, "6.18": V6_18, "7.2": V7_2}
+SERIES = {
+    "absent": Series(applied=False),
+    "as meant": Series(applied=True),
+    "as posted": Series(applied=True, store_returns_count=False, frees_on_close=False),
+}
+
+
+def personality(version: str, series: str) -> Personality:
+    """The kernel of a profile; KeyError for one that is not known."""
+    return Personality(VERSIONS[version], SERIES[series])

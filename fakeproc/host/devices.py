@@ -32,6 +32,7 @@ class HostChannel:
     monitor: Monitor | None = None
     relid: int = 0  # while it is offered
     announced: bool = False  # whether the guest has been told
+    leaving: bool = False  # whether the guest has been told that it goes
     open: bool = False
     target_vp: int = 0
     traffic: Source | None = None
@@ -90,7 +91,8 @@ class Relids:
         """Let a relid be given out again."""
         channel = self.taken.pop(relid, None)
         if channel is not None:
-            channel.relid, channel.announced, channel.open = 0, False, False
+            channel.relid = 0
+            channel.announced = channel.leaving = channel.open = False
 
 
 def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:

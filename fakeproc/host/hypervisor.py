@@ -60,6 +60,7 @@ class Latency:
     """How long the host takes, in nanoseconds."""
 
     message: int = 50 * MICROSECOND  # to answer anything but
+    cleanup: int = 500 * MICROSECOND  # to see that closed sub-channels have no use
     ack: int = 300 * MICROSECOND  # a ModifyChannel: to act on it and to say so
 
 
@@ -75,7 +76,7 @@ class Host:
             for device in profile.vmbus.devices
         ]
         self.lines: dict[int, Source] = {}  # traffic on other interrupts, by IRQ
-        self.timer_rate = 0.0  # expiries a second, of every processor that is on
+        self.timer_rate: float | None = None  # expiries a second, of every processor that is on
         self._timers: dict[int, Source] = {}  # by processor
         self._timeline = timeline
         self._profile = profile
@@ -137,13 +138,17 @@ class Host:
         self._answer(OpenChannelResult(channel.relid))
 
     def _close(self, channel: HostChannel) -> None:
-        """Close a channel; without its primary a sub-channel has no use, and goes."""
+        """Close a channel; without its primary a sub-channel has no use, and goes.
+
+        The host gets to that when it is done with the primary channel, some
+        time after the guest has seen the end of it.
+        """
         self._settle(channel)
         channel.open = False
         if channel.index == 0:
             for other in channel.device.channels[1:]:
                 if other.relid:
-                    self._rescind(other)
+                    self._rescind(other, self.latency.cleanup)
 
     def _retarget(self, relid: int, target_vp: int) -> None:
         channel = self.relids.taken.get(relid)
@@ -155,9 +160,9 @@ class Host:
         if acknowledges and not self.faults.strikes(Fault.MODIFYCHANNEL_DROP):
             self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
 
-    def _answer(self, message: HostMessage) -> None:
+    def _answer(self, message: HostMessage, delay: int = 0) -> None:
         self._timeline.after(
-            self.latency.message, lambda: self.guest.interrupt(MESSAGE_VP, {}, message)
+            self.latency.message + delay, lambda: self.guest.interrupt(MESSAGE_VP, {}, message)
         )
 
     # Devices that come and go
@@ -180,17 +185,21 @@ class Host:
         self.devices.append(device)
 
     def rescind(self, channel: HostChannel) -> None:
-        """Take a sub-channel away, or with its primary channel a whole device."""
-        if channel.index == 0:
-            for other in channel.device.channels[1:]:
-                if other.relid:
-                    self._rescind(other)
+        """Take a sub-channel away, or with its primary channel a whole device.
+
+        The guest closes the primary channel of a device that goes, and with
+        that its sub-channels go.
+        """
+        if channel.index == 0 and channel.device in self.devices:
             self.devices.remove(channel.device)
         self._rescind(channel)
 
-    def _rescind(self, channel: HostChannel) -> None:
+    def _rescind(self, channel: HostChannel, delay: int = 0) -> None:
+        if channel.leaving:
+            return
         if channel.announced:
-            self._answer(RescindChannelOffer(channel.relid))
+            channel.leaving = True
+            self._answer(RescindChannelOffer(channel.relid), delay)
         else:
             self.relids.release(channel.relid)
 
@@ -203,8 +212,7 @@ class Host:
 
     def send_nothing(self, count: int) -> None:
         """Send `count` control messages that mean nothing: they count on HYP."""
-        for _ in range(count):
-            self.guest.interrupt(MESSAGE_VP, {}, GpadlTorndown(0))
+        self.guest.hear_nothing(MESSAGE_VP, count)
 
     def jam(self, channel: HostChannel) -> None:
         """Set a channel's event flag where its interrupts go, never to be consumed."""
@@ -246,7 +254,7 @@ class Host:
 
     def start_timer(self, vp: int) -> None:
         """Switch a virtual processor's synthetic timer on."""
-        self._timers[vp] = self.draw(self.timer_rate, "steady", f"timer {vp}")
+        self._timers[vp] = self.draw(self.timer_rate or 0, "steady", f"timer {vp}")
 
     def stop_timer(self, vp: int) -> None:
         """Switch it off, once it has been heard up to now."""
@@ -254,20 +262,31 @@ class Host:
         del self._timers[vp]
 
     def begin_traffic(self, quiet: int) -> None:
-        """Interrupt as the profile says, from `quiet` nanoseconds on."""
+        """Interrupt as the profile says, from `quiet` nanoseconds on.
+
+        What somebody has said of a source before that is left as it is.
+        """
         self._timeline.after(quiet, self._begin_traffic)
 
     def _begin_traffic(self) -> None:
         profile = self._profile
-        rates = {c.relid: c for d in profile.vmbus.devices for c in d.channels if c.rate}
-        for relid, channel in list(self.relids.taken.items()):
-            if relid in rates:
-                self.set_traffic(channel, rates[relid].rate, rates[relid].traffic)
+        wanted = {c.relid: c for d in profile.vmbus.devices for c in d.channels if c.rate}
+        for relid, channel in self.relids.taken.items():
+            if channel.traffic is None and relid in wanted:
+                self.set_traffic(channel, wanted[relid].rate, wanted[relid].traffic)
         for irq in profile.irqs:
-            if irq.rate:
+            if irq.rate and irq.irq not in self.lines:
                 self.set_irq_traffic(irq.irq, irq.rate, irq.traffic)
-        if profile.timer_rate:
+        if self.timer_rate is None:
             self.set_timer_rate(profile.timer_rate)
+
+    def stop_traffic(self) -> None:
+        """Let nothing interrupt the guest by itself any more."""
+        for channel in self.relids.taken.values():
+            self.set_traffic(channel, 0, "steady")
+        for irq in {*self.lines, *(irq.irq for irq in self._profile.irqs)}:
+            self.set_irq_traffic(irq, 0, "steady")
+        self.set_timer_rate(0)
 
     def settle(self) -> None:
         """Deliver every interrupt that is due by now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from fakeproc.classes import CLASS_GUIDS
@@ -35,14 +35,34 @@ WELL_KNOWN = {
 
 
 class Inventory:
-    """Makes devices for a host to offer; draws what it has to invent from a seed."""
+    """Makes devices for a host to offer; draws what it has to invent from a seed.
+
+    Devices are planned first, so that several can be checked against each
+    other before the first is offered, and taken back together.
+    """
 
     def __init__(self, host: Host, seed: int) -> None:
         self._host = host
         self._random = Random(f"{seed}/inventory")  # noqa: S311 - not for secrets
         self._next_port = FIRST_PORT
+        self._planned: list[HostDevice] = []
+        self._before = self._state()
 
-    def device(
+    def begin(self) -> None:
+        """Plan from here on."""
+        self._planned.clear()
+        self._before = self._state()
+
+    def take_back(self) -> None:
+        """Forget what was planned, as if it had never been."""
+        self._planned.clear()
+        state, self._next_port = self._before
+        self._random.setstate(state)
+
+    def _state(self) -> tuple[tuple[Any, ...], int]:
+        return self._random.getstate(), self._next_port
+
+    def plan(
         self,
         kind: str,
         instance: UUID | None,
@@ -50,7 +70,7 @@ class Inventory:
         subchannels: int,
         pci_model: str,
     ) -> HostDevice:
-        """A device of the class called `kind`, not yet offered.
+        """A device of the class called `kind`, to be offered.
 
         Raises ValueError for a class that is not, for an instance GUID or a
         relid that another device has, and when no relid is left.
@@ -62,21 +82,26 @@ class Inventory:
             class_id = CLASS_GUIDS[kind]
         else:
             raise ValueError(f"no class is called {kind!r}; there are {', '.join(CLASS_GUIDS)}")
-        if relid is not None and relid in self._host.relids.taken:
+        taken = self._host.relids.taken
+        planned = {device.primary.preferred for device in self._planned}
+        if relid is not None and (relid in taken or relid in planned):
             raise ValueError(f"relid {relid} is taken")
-        instances = {device.instance for device in self._host.devices}
+        # A device that goes has its instance until the guest has forgotten it.
+        instances = {channel.device.instance for channel in taken.values()}
+        instances |= {device.instance for device in self._planned}
         if instance in instances:
             raise ValueError(f"there is a device {instance} already")
         if instance is None:
             known = WELL_KNOWN.get(kind)
             instance = known if known and known not in instances else self._invent()
-        if len(self._host.relids.taken) >= MAX_RELID:
+        if len(taken) + len(self._planned) >= MAX_RELID:
             raise ValueError("the host has no relid left")
         device = HostDevice(class_id, instance, pci_model=pci_model, is_hvsock=kind == HV_SOCK)
         device.channels = [
             HostChannel(device, index, relid if index == 0 else None)
             for index in range(1 + subchannels)
         ]
+        self._planned.append(device)
         return device
 
     def offer(self, device: HostDevice) -> None:

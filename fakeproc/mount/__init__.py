@@ -10,6 +10,7 @@ in common is done here, once:
 - `sysfs`        what kernfs checks and keeps on top of that
 - `permissions`  the owner, group and other of the real kernel
 - `handles`      open files: a reader sees one moment
+- `glimpses`     what was just seen, for the requests that follow
 - `changes`      what chmod, chown, touch and setfattr have changed
 - `daemon`       three mounts, one process, and their orderly end
 - `mountpoints`  where one can mount, and where not and why

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -19,7 +20,9 @@ __all__ = ["BindingError", "Caller", "FileInfo", "Options", "caller", "load", "m
 Options = Mapping[str, str | int | bool]
 
 # Only libfuse 2 has to be asked: without `big_writes` a write arrives in pages,
-# and each page would be a command of its own.  With `atomic_o_trunc`, O_TRUNC
+# and each page would be a command of its own; with it, in pieces of 32 pages,
+# so that a write of up to 124 KiB is one command wherever its buffer begins.
+# (libfuse 3 takes up to 1 MiB.)  With `atomic_o_trunc`, O_TRUNC
 # comes along with the open instead of as one more request.
 _OPTIONS_OF_LIBFUSE_2: Options = {"big_writes": True, "atomic_o_trunc": True}
 
@@ -49,6 +52,7 @@ class Caller(NamedTuple):
     pid: int
 
 
+@cache
 def load() -> ModuleType:
     """The binding to use.
 

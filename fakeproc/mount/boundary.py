@@ -28,14 +28,18 @@ R = TypeVar("R")
 class Boundary:
     """What the three mounts of one machine share.
 
-    `stores` counts the writes that reached the machine by any of the mounts;
-    whatever was rendered before the latest may no longer be true.
+    `stores` counts the writes that reached the machine by any of them.
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.lock = Lock()
         self.stores = 0
+
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Another one, once a write or an event may have changed what there is to see."""
+        return self.stores, getattr(self.machine.timeline, "steps", 0)
 
 
 class Bounded(Protocol):

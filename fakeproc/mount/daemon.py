@@ -80,11 +80,12 @@ def serve(
             on_ready()
             _wait_for_the_end(events, len(threads))
         finally:
-            _unmount(mountpoint)
+            left_behind = _unmount(mountpoint)
             registry.forget(mountpoint)
         for thread in threads:
             thread.join(_PATIENCE)
-        registry.discard_log(mountpoint)
+        if not left_behind:
+            registry.discard_log(mountpoint)
 
 
 @contextmanager
@@ -111,7 +112,10 @@ def _start(
         try:
             binding.mount(operations, directory, options)
         except RuntimeError as error:
-            failure = f"libfuse could not mount {directory} (status {error})"
+            failure = (
+                f"libfuse could not mount {directory} (its status is {error}; in a container this "
+                "takes --device /dev/fuse --cap-add SYS_ADMIN --security-opt apparmor=unconfined)"
+            )
         events.put(_Ended(failure))
 
     threads = [
@@ -130,12 +134,18 @@ def _start(
 
 
 def _wait_until_ready(events: _Events, mounts: int) -> None:
-    for _ in range(mounts):
-        match events.get():
-            case _Ended(failure):
-                raise MountError(failure or "it was unmounted before it could be read")
-            case _Told(signum):
-                raise MountError(f"{signal.Signals(signum).name} came before it could be read")
+    """Return when all can be read.  Raises MountError, when none is still about to be mounted."""
+    failures = []
+    while mounts:
+        event = events.get()
+        if isinstance(event, _Told):
+            failures.append(f"{signal.Signals(event.signum).name} came before it could be read")
+            continue
+        mounts -= 1
+        if isinstance(event, _Ended):
+            failures.append(event.failure or "it was unmounted before it could be read")
+    if failures:
+        raise MountError(failures[0])
 
 
 def _wait_for_the_end(events: _Events, mounts: int) -> None:
@@ -156,8 +166,12 @@ def _record(machine: Machine, mountpoint: Path) -> None:
     )
 
 
-def _unmount(mountpoint: Path) -> None:
-    """Unmount what is mounted, and leave the mountpoint as it was."""
+def _unmount(mountpoint: Path) -> list[Path]:
+    """Unmount what is mounted, and leave the mountpoint as it was.
+
+    Returns what could not be removed; the log says why.
+    """
+    left_behind = []
     for directory in directories(mountpoint):
         try:
             for _ in mounts_at(directory):
@@ -166,3 +180,5 @@ def _unmount(mountpoint: Path) -> None:
                 directory.rmdir()
         except (OSError, UnmountError):
             logger.exception("%s is left behind", directory)
+            left_behind.append(directory)
+    return left_behind

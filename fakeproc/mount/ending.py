@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fakeproc.mount import mountpoints, registry
-from fakeproc.mount.mountinfo import is_stale, mounts_at, unmount
+from fakeproc.mount.mountinfo import Mount, is_stale, mounts_at, unmount
 from fakeproc.mount.processes import Process, end
 
 __all__ = ["Ended", "NotMountedError", "end_mount"]
@@ -36,27 +36,32 @@ class Ended(NamedTuple):
 def end_mount(mountpoint: Path) -> Ended:
     """Unmount, end the daemon, and leave the mountpoint as it was.
 
-    Raises NotMountedError, UnmountError, and PermissionError where the daemon is
-    not ours to end.
+    Raises NotMountedError and UnmountError.
     """
     entry = registry.entry_of(mountpoint)
-    mounted = [
-        directory
+    mounts = [
+        mount
         for directory in mountpoints.directories(mountpoint)
-        if any(mount.is_ours for mount in mounts_at(directory))
+        for mount in mounts_at(directory)
+        if mount.is_ours
     ]
     if entry is None:
-        _check_stale(mountpoint, mounted)
-    busy = [directory for directory in mounted if unmount(directory)]
-    alive = entry is not None and entry.is_alive()
-    daemon = None if entry is None else entry.process
-    killed = alive and daemon is not None and not end(daemon, PATIENCE)
+        _check_there_is_something_to_end(mountpoint, mounts)
+        # Its entry was lost, with the user's session perhaps.  Once nothing is
+        # mounted any more, the daemon ends by itself.
+        daemon = None
+        dead = any(is_stale(mount.mountpoint) for mount in mounts)
+    else:
+        daemon = entry.process
+        dead = not entry.is_alive()
+    busy = [mount for mount in mounts if unmount(mount.mountpoint)]
+    killed = daemon is not None and not dead and not end(daemon, PATIENCE)
     mountpoints.clear(mountpoint)
-    return Ended(daemon, bool(busy) and alive, killed, not alive)
+    return Ended(daemon, bool(busy) and not dead, killed, dead)
 
 
-def _check_stale(mountpoint: Path, mounted: list[Path]) -> None:
-    if not mounted:
+def _check_there_is_something_to_end(mountpoint: Path, mounts: list[Mount]) -> None:
+    if not mounts:
         parent = registry.entry_of(mountpoint.parent)
         if parent is not None:
             raise NotMountedError(
@@ -66,7 +71,5 @@ def _check_stale(mountpoint: Path, mounted: list[Path]) -> None:
         raise NotMountedError(
             f"nothing of fakeproc is mounted on {mountpoint}; 'fakeproc list' shows what is where"
         )
-    if not all(is_stale(directory) for directory in mounted):
-        raise NotMountedError(
-            f"{mountpoint} is mounted by another user, or from another run directory"
-        )
+    if not all(mount.may_be_unmounted for mount in mounts):
+        raise NotMountedError(f"{mountpoint} is mounted by another user")

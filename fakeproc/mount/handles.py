@@ -6,18 +6,12 @@ on, so that a reader sees one moment however small its pieces are.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
 from fakeproc.files.tree import Attribute
 
-__all__ = ["Glimpses", "Handle", "Handles"]
-
-# Long enough for the read that follows an open, too short for anybody to see
-# that the text is older than the read.
-GLIMPSE_SECONDS = 0.05
+__all__ = ["Handle", "Handles"]
 
 
 @dataclass(slots=True)
@@ -49,42 +43,3 @@ class Handles:
     def close(self, number: int) -> None:
         """Forget it."""
         del self._by_number[number]
-
-
-class Glimpses:
-    """Texts rendered to tell their length, kept for the read that follows.
-
-    The kernel asks for the length at open; `sendfile` and `tail` rely on it.
-    The text read next is the very one that was measured, and not rendered
-    twice.  No glimpse outlives a write: `stores` counts them.
-    """
-
-    def __init__(self, stores: Callable[[], int]) -> None:
-        self._stores = stores
-        self._texts: dict[str, tuple[float, bytes]] = {}
-        self._seen = stores()
-
-    def look(self, path: str, render: Callable[[], bytes]) -> bytes:
-        """The text at `path`, kept or rendered, and kept."""
-        self._forget()
-        kept = self._texts.get(path)
-        if kept is not None:
-            return kept[1]
-        text = render()
-        self._texts[path] = time.monotonic(), text
-        return text
-
-    def take(self, path: str, render: Callable[[], bytes]) -> bytes:
-        """The text at `path`, kept or rendered, and not kept any longer."""
-        self._forget()
-        kept = self._texts.pop(path, None)
-        return render() if kept is None else kept[1]
-
-    def _forget(self) -> None:
-        if self._seen != self._stores():
-            self._seen = self._stores()
-            self._texts.clear()
-            return
-        oldest = time.monotonic() - GLIMPSE_SECONDS
-        for path in [path for path, (made, _) in self._texts.items() if made < oldest]:
-            del self._texts[path]

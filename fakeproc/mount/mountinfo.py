@@ -32,11 +32,17 @@ class Mount(NamedTuple):
 
     mountpoint: Path
     file_system: str
+    options: str
 
     @property
     def is_ours(self) -> bool:
         """Whether fakeproc made it, whoever's it is."""
         return self.file_system == FILE_SYSTEM
+
+    @property
+    def may_be_unmounted(self) -> bool:
+        """Whether this user may unmount it: who mounted it, and root."""
+        return os.geteuid() == 0 or f"user_id={os.geteuid()}" in self.options.split(",")
 
 
 def mounts_at(mountpoint: Path) -> list[Mount]:
@@ -48,7 +54,8 @@ def mounts_at(mountpoint: Path) -> list[Mount]:
 def _parsed(line: bytes) -> Mount:
     before, _, after = line.partition(b" - ")
     path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), before.split(b" ")[4])
-    return Mount(Path(os.fsdecode(path)), after.split(b" ")[0].decode())
+    file_system, _source, options = after.split(b" ")
+    return Mount(Path(os.fsdecode(path)), file_system.decode(), options.decode())
 
 
 def is_stale(mountpoint: Path) -> bool:

@@ -82,7 +82,8 @@ def _check_machine(allow_other: bool) -> None:
 def _users_may_allow_other() -> bool:
     if not FUSE_CONFIGURATION.exists():
         return False
-    return "user_allow_other" in FUSE_CONFIGURATION.read_text().split("\n")
+    lines = FUSE_CONFIGURATION.read_text().splitlines()
+    return "user_allow_other" in (line.partition("#")[0].strip() for line in lines)
 
 
 def _check_directory(mountpoint: Path) -> None:

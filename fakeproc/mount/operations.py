@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fakeproc.files.tree import Attribute, Directory, Node, Symlink, walk
+from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.mount.boundary import Boundary, request
 from fakeproc.mount.changes import Change, Changes
-from fakeproc.mount.handles import Glimpses, Handle, Handles
+from fakeproc.mount.glimpses import Glimpses
+from fakeproc.mount.handles import Handle, Handles
 from fakeproc.mount.permissions import Inode
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ class Operations:
         self.handles = Handles()
         self._root = root
         self._on_ready = on_ready
-        self._glimpses = Glimpses(lambda: boundary.stores)
+        self._nodes = Glimpses[Node](boundary)
+        self._nlinks = Glimpses[int](boundary)
+        self._texts = Glimpses[bytes](boundary)
         self._cut_short: set[str] = set()
         self._mounted = time.time_ns()
         # What root is to a real guest, whoever mounts is to this one.
@@ -90,7 +93,7 @@ class Operations:
             "st_mode": inode.mode,
             "st_uid": inode.uid,
             "st_gid": inode.gid,
-            "st_nlink": node.nlink if isinstance(node, Directory) else 1,
+            "st_nlink": self._nlink(path, node),
             "st_size": self._size(path, node, handle),
             "st_blksize": self.flavour.block_size,
             "st_atime": self._mounted,
@@ -111,6 +114,11 @@ class Operations:
             self._gid if change.gid is None else change.gid,
         )
 
+    def _nlink(self, path: str, node: Node) -> int:
+        if not isinstance(node, Directory):
+            return 1
+        return self._nlinks.look(path) or self._nlinks.keep(path, node.nlink)
+
     def _size(self, path: str, node: Node, handle: Handle | None) -> int:
         if not isinstance(node, Attribute):
             return 0
@@ -118,12 +126,15 @@ class Operations:
             return self.flavour.block_size if node.size is None else node.size
         if handle is not None and handle.text is not None:
             return len(handle.text)
-        try:
-            return len(self._glimpses.look(path, lambda: _render(node)))
-        except OSError as error:
-            if error.errno is None:
-                raise
-            return 0  # what cannot be read has no length; who reads it hears why
+        text = self._texts.look(path)
+        if text is None:
+            try:
+                text = self._texts.keep(path, _render(node))
+            except OSError as error:
+                if error.errno is None:
+                    raise
+                return 0  # what cannot be read has no length; who reads it hears why
+        return len(text)
 
     @request
     def readlink(self, path: str) -> str:
@@ -178,7 +189,8 @@ class Operations:
         if not info.lock_owner:  # nobody's: the kernel fills a page, for sendfile(2)
             self._cut_short.add(handle.path)
         if offset == 0 or handle.text is None:
-            handle.text = self._glimpses.take(handle.path, lambda: _render(node))
+            text = self._texts.take(handle.path)
+            handle.text = _render(node) if text is None else text
         return handle.text[offset : offset + size]
 
     @request
@@ -228,7 +240,7 @@ class Operations:
         Raises OSError once that is not the one that was opened: the device has
         gone, though another may have come by the same name.
         """
-        node = walk(self._root, handle.path)
+        node = self._find(handle.path)
         if isinstance(node, Attribute) and node.owner == handle.node.owner:
             return node
         raise OSError(self.flavour.gone, "the device of this file has gone")
@@ -330,7 +342,7 @@ class Operations:
         """Another name."""
         self.node(old)
         self._require_changeable(old)
-        over = walk(self._root, new) is not None
+        over = self._find(new) is not None
         return self._refuse_entry("rename over" if over else "rename", new)
 
     @request
@@ -366,9 +378,21 @@ class Operations:
 
     def node(self, path: str) -> Node:
         """The node at `path`.  Raises ENOENT."""
-        node = walk(self._root, path)
+        node = self._find(path)
         if node is None:
             raise OSError(errno.ENOENT, path)
+        return node
+
+    def _find(self, path: str) -> Node | None:
+        if path == "/":
+            return self._root
+        node = self._nodes.look(path)
+        if node is None:
+            parent, _, name = path.rpartition("/")
+            directory = self._find(parent or "/")
+            node = directory.lookup(name) if isinstance(directory, Directory) else None
+            if node is not None:
+                self._nodes.keep(path, node)
         return node
 
     def _attribute(self, path: str) -> Attribute:

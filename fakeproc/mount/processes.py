@@ -58,14 +58,14 @@ def end(process: Process, patience: float) -> bool:
 class Report:
     """What a daemon has to tell the process that started it."""
 
-    _READY = b"ready"
+    READY = b"ready"
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def ready(self) -> None:
         """All is well."""
-        self._send(self._READY)
+        self._send(self.READY)
 
     def failed(self, why: str) -> None:
         """All is over."""
@@ -96,7 +96,7 @@ def detached(daemon: Callable[[Report], None], log: Path) -> str | None:
     os.waitpid(child, 0)
     with os.fdopen(receiving, "rb") as pipe:
         report = pipe.read()
-    return None if report == b"ready" else report.decode()
+    return None if report == Report.READY else report.decode()
 
 
 def _become_daemon(daemon: Callable[[Report], None], log: Path, sending: int) -> None:

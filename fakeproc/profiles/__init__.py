@@ -11,7 +11,6 @@ import tomllib
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 from pydantic import ValidationError
@@ -72,6 +71,9 @@ def parse(text: str, origin: str, name: str) -> Profile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{origin}: not TOML: {error}") from error
+    if "name" in document:
+        line = _line_of(text, ("name",))
+        raise ProfileError(f"{origin}, line {line}: name: {_PLAIN_WORDS['extra_forbidden']}")
     try:
         return Profile.model_validate({**document, "name": name})
     except ValidationError as error:
@@ -83,29 +85,39 @@ def parse(text: str, origin: str, name: str) -> Profile:
         raise ProfileError(f"{where}: {key or 'profile'}: {message}") from error
 
 
-def _line_of(text: str, location: tuple[Any, ...]) -> int | None:
+def _line_of(text: str, location: tuple[int | str, ...]) -> int | None:
     """The line that a key stands on, as near as one can tell from the text.
 
-    tomllib keeps no positions.  Headers are followed down to the last table
-    of the location (the n-th `[[…]]` for a list), then the key is looked for;
-    an inline table is found by the line that its key begins.
+    tomllib keeps no positions.  The location is followed from header to
+    header, counting those of `[[…]]`; the key itself is looked for down to the
+    next header, and where it is missing the table's own line is the answer.
     """
-    lines = text.splitlines()
-    at, found, header = 0, None, ""
-    for part, following in zip(location, (*location[1:], None), strict=True):
+    lines = [line.strip() for line in text.splitlines()]
+    start, end, found, header = 0, len(lines), None, ""
+    for at, part in enumerate(location):
         if isinstance(part, int):
             continue
-        header = f"{header}.{part}" if header else str(part)
-        brackets = f"[[{header}]]" if isinstance(following, int) else f"[{header}]"
-        skip = following if isinstance(following, int) else 0
-        for number in range(at, len(lines)):
-            line = lines[number].strip()
-            if line.startswith(brackets):
-                if skip == 0:
-                    at, found = number + 1, number + 1
-                    break
-                skip -= 1
-            elif line.split("=", 1)[0].strip() == str(part):
-                at, found = number, number + 1
-                break
+        header = f"{header}.{part}" if header else part
+        number = location[at + 1] if at + 1 < len(location) else None
+        table = _table(lines, header, number if isinstance(number, int) else None)
+        if table is not None:
+            start, end = table
+            found = start
+            continue
+        key = next(
+            (n for n in range(start, end) if lines[n].split("=", 1)[0].strip() == part), None
+        )
+        if key is not None:
+            start, found = key, key + 1
     return found
+
+
+def _table(lines: list[str], header: str, number: int | None) -> tuple[int, int] | None:
+    """The lines behind a table's header, the `number`-th of its name in a `[[…]]`."""
+    brackets = f"[{header}]" if number is None else f"[[{header}]]"
+    starts = [at for at, line in enumerate(lines) if line.startswith(brackets)]
+    if len(starts) <= (number or 0):
+        return None
+    start = starts[number or 0] + 1
+    end = next((at for at in range(start, len(lines)) if lines[at].startswith("[")), len(lines))
+    return start, end

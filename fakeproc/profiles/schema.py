@@ -32,6 +32,14 @@ __all__ = [
 MAX_CPUS = 2048  # what a Hyper-V guest may have, and more than any does
 MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the protocol's
 
+# Labels of the rows of /proc/interrupts that are no Linux interrupts.
+ARCH_ROWS = {
+    "x86_64": frozenset({
+        "NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL", "TLB", "TRM", "THR", "DFR",
+        "MCE", "MCP", "HYP", "HRE", "HVS", "ERR", "MIS", "PIN", "NPI", "PIW", "VPMI",
+    }),
+}  # fmt: skip
+
 
 def _by_cpu(value: Any) -> Any:
     """Counts as a list, one a CPU from CPU 0 on, or as a table of CPU = count."""
@@ -66,14 +74,19 @@ class _Table(BaseModel):
 class Kernel(_Table):
     """Which kernel the guest runs, and what was done with the series."""
 
-    version: Literal["6.10"] = "6.10"
-    series: Literal["as meant"] = "as meant"
-    release: str = "6.10.0"  # uname -r
+    version: Literal["6.1", "6.10", "6.12", "6.18", "7.2"] = "6.10"
+    series: Literal["absent", "as meant", "as posted"] = "as meant"
+    release: str = ""  # uname -r; default: the version and .0
     build: str = "#1 SMP PREEMPT_DYNAMIC Mon Jun  3 05:09:26 UTC 2024"  # uname -v
     builder: str = "fakeproc@hyperv"
     compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
     cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"
     max_cpus: int = Field(default=8192, ge=MAX_CPUS)  # CONFIG_NR_CPUS
+
+    @property
+    def uname_release(self) -> str:
+        """What `uname -r` says."""
+        return self.release or f"{self.version}.0"
 
 
 class Cache(_Table):
@@ -268,4 +281,11 @@ class Profile(_Table):
                 raise ValueError(
                     f"{what} counts on CPU {max(counts)}, but only {present} are present"
                 )
+        for irq in self.irqs:
+            for cpu in {irq.effective, *(irq.affinity or ())}:
+                if cpu >= self.cpus.possible:
+                    raise ValueError(f"irqs: IRQ {irq.irq} names CPU {cpu}, which is not possible")
+        unknown = set(self.arch) - ARCH_ROWS[self.architecture]
+        if unknown:
+            raise ValueError(f"arch: no row is called {min(unknown)}")
         return self

@@ -8,6 +8,7 @@ when the channel is opened.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from errno import EAGAIN, EINVAL, EIO
 from typing import TYPE_CHECKING
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.ida import Ida
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.guest.pci import Pci
-from fakeproc.guest.vmbus.channel import Channel, ChannelState, Ring, VmbusDevice
+from fakeproc.guest.vmbus.channel import PAGE_SIZE, Channel, ChannelState, Ring, VmbusDevice
 from fakeproc.guest.vmbus.connection import Connection
-from fakeproc.guest.vmbus.devices import UNSUPPORTED, device_type
+from fakeproc.guest.vmbus.devices import HV_UNKNOWN, UNSUPPORTED, device_type
 from fakeproc.guest.vmbus.driver_core import DriverCore
 from fakeproc.guest.vmbus.drivers import Driver, built_in_drivers
 from fakeproc.guest.vmbus.irqchip import VMBusChip
 from fakeproc.guest.vmbus.placement import Placement
+from fakeproc.guest.vmbus.retarget import Direct, Retargeting, ThroughIrq
 from fakeproc.guest.vmbus.synic import Synic
 from fakeproc.messages import (
     AllOffersDelivered,
@@ -42,7 +44,7 @@ from fakeproc.messages import (
     SubchannelRequest,
     VersionResponse,
 )
-from fakeproc.timeline import Completion, Sleeper, Timeline
+from fakeproc.timeline import MILLISECOND, Completion, Sleeper, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.cpus import Cpus
-    from fakeproc.guest.irq import IrqCore, IrqDesc
+    from fakeproc.guest.irq import IrqCore
     from fakeproc.guest.log import KernelLog
     from fakeproc.guest.personality import Personality
     from fakeproc.guest.uevents import Uevents
@@ -58,6 +60,11 @@ if TYPE_CHECKING:
 __all__ = ["Vmbus"]
 
 PACKET_BYTES = 64  # what a packet takes in a ring, on the average
+
+
+def _default_rss(cpus: Cpus) -> int:
+    """max(16, `netif_get_num_default_rss_queues`), which is half the cores."""
+    return max(16, -(-cpus.online.bit_count() // (2 * cpus.profile.threads_per_core)))
 
 
 class Vmbus:
@@ -78,20 +85,36 @@ class Vmbus:
     ) -> None:
         self.cpus = cpus
         self.irqs = irqs
-        self.connection = Connection(host, log, personality.vmbus_versions)
+        self.series = personality.series
+        version = personality.version
+        self.connection = Connection(host, log, version.vmbus_versions)
+        self.retargeting: Retargeting = (
+            ThroughIrq(self)
+            if self.series.applied
+            else Direct(self, parses_first=version.parses_before_version)
+        )
         self.devices: dict[str, VmbusDevice] = {}  # by instance GUID, in order of offer
         self.channels: dict[int, Channel] = {}  # by relid
         self.driver_core = DriverCore(
-            timeline, log, self, self.devices, built_in_drivers(personality.netvsc_channels)
+            timeline,
+            log,
+            self,
+            self.devices,
+            built_in_drivers(
+                version.netvsc_channels or _default_rss(cpus), fcopy=version.fcopy_driver
+            ),
         )
-        self.synic = Synic(self, log)
+        self.synic = Synic(
+            self, log, rebinds=not self.series.applied and version.rebinds_when_offlining
+        )
         self.scsi_hosts = Ida()
         self.pci_domains = Ida()
-        self.pci = Pci(cpus, irqs)
+        self.pci_domain_upwards = version.pci_domain_upwards
+        self.pci = Pci(cpus, irqs, version.pci_msi_chip)
         self.modifychannels_sent = 0
         self.modifychannels_completed = 0
         self.chip = VMBusChip(cpus, self.channels.get, self._retarget)
-        self.placement = Placement(cpus, self.channels.values)
+        self.placement = Placement(cpus, lambda: self.chip.synic_online, self.channels.values)
         self._timeline = timeline
         self._accounting = accounting
         self._log = log
@@ -118,9 +141,11 @@ class Vmbus:
         """
         for relid, number in relids.items():
             channel = self.channels.get(relid)
-            if channel is None or channel.desc is None or channel.rescinded:
+            if channel is None or channel.rescinded:
                 continue
-            if channel.desc.actions:
+            if channel.desc is None:
+                self.callback(channel, cpu, number)
+            elif channel.desc.actions:
                 self.irqs.count(channel.desc, cpu, number)
                 self.callback(channel, cpu, number)
 
@@ -145,7 +170,6 @@ class Vmbus:
                 self._offered(message)
             case RescindChannelOffer(relid):
                 self._rescinded(relid)
-                self.connection.arrived(relid, message)
             case VersionResponse() | AllOffersDelivered():
                 self.connection.arrived(0, message)
             case GpadlCreated(relid) | OpenChannelResult(relid):
@@ -154,7 +178,8 @@ class Vmbus:
                 self.connection.arrived(gpadl, message)
             case ModifyChannelResponse(relid, status):
                 self.modifychannels_completed += 1
-                if status:
+                self.connection.arrived(relid, message)
+                if status and self.series.applied:
                     self._log.say(
                         f"hv_vmbus: Error status {status:x} in MODIFYCHANNEL response"
                         f" for relid {relid}",
@@ -165,15 +190,18 @@ class Vmbus:
 
     def _offered(self, offer: OfferChannel) -> None:
         """`vmbus_onoffer` and `vmbus_process_offer`."""
-        if offer.class_id in UNSUPPORTED:
+        if self.series.applied and offer.class_id in UNSUPPORTED:
             return
         kind = device_type(offer.class_id)
+        if kind is HV_UNKNOWN and not offer.is_hvsock:
+            self._log.say(f"hv_vmbus: Unknown GUID: {offer.class_id}")
         name = str(offer.instance_id)
         device = self.devices.get(name) if offer.subchannel_index else VmbusDevice(kind, offer)
         if device is None:
             return  # a sub-channel of a device that is gone
         channel = Channel(offer, device, "hv_sock" if offer.is_hvsock else kind.irq_name)
-        channel.desc = self.irqs.create(self.chip, offer.relid)
+        if self.series.applied:
+            channel.desc = self.irqs.create(self.chip, offer.relid)
         self.channels[offer.relid] = channel
         channel.target_cpu = self.placement.choose(channel)
         device.channels.append(channel)
@@ -233,22 +261,26 @@ class Vmbus:
         # else a driver has it open still, and removes it once that is closed
 
     def _unregister(self, device: VmbusDevice) -> Sleeper[None]:
-        """`vmbus_device_unregister`: the driver goes, then the device, then its channels."""
+        """`vmbus_device_unregister`: the driver goes, then the device, then its channel.
+
+        channels/ goes first of all, so that udev hears of the channels that
+        go from now on without a path to the device.
+        """
+        device.has_channels_directory = False
         yield from self.driver_core.detach(device)
         del self.devices[device.name]
         self.uevent(device, "remove", MODALIAS=device.modalias)
-        for channel in reversed(list(device.channels)):
-            self._remove_channel(channel)
+        self._remove_channel(device.primary)
 
     def _remove_channel(self, channel: Channel) -> None:
         """`hv_process_channel_removal`: unmap the relid and give it back to the host.
 
-        When the device is gone already, udev hears of channels/<relid> alone.
+        That the host cannot be told is nothing that stops it.
         """
-        channel.device.channels.remove(channel)
+        device = channel.device
+        device.channels.remove(channel)
         if channel.in_sysfs:
-            registered = channel.device.name in self.devices
-            parent = self._devpath(channel.device) if registered else ""
+            parent = self._devpath(device) if device.has_channels_directory else ""
             self._uevents.emit("remove", f"{parent}/channels/{channel.relid}", "channels")
         if channel.desc is not None:
             self.irqs.release(channel.desc)
@@ -256,24 +288,28 @@ class Vmbus:
             channel.desc = None
         del self.channels[channel.relid]
         self.placement.removed(channel)
-        self.connection.post(RelidReleased(channel.relid))
+        with contextlib.suppress(OSError):
+            self.connection.post(RelidReleased(channel.relid))
 
     def disconnect(self, device: VmbusDevice) -> Sleeper[None]:
-        """`vmbus_close` of a device: its sub-channels, then the primary channel.
+        """`vmbus_disconnect_ring`: close the sub-channels, then the primary channel.
 
-        The host rescinds the sub-channels of a closed primary, and with that
-        they are gone.
+        A sub-channel that was rescinded before goes at once; the others go as
+        soon as the host, which sees the primary closed, rescinds them.
         """
-        subchannels = device.channels[1:]
-        for channel in subchannels:
+        for channel in device.channels[1:]:
             yield from self.close(channel)
-        yield from self.close(device.primary)
-        for channel in subchannels:
             if channel.rescinded:
-                if channel.relid in self.channels:
-                    self._remove_channel(channel)
-            else:
-                yield self.connection.answer(RescindChannelOffer, channel.relid)
+                self._remove_channel(channel)
+        yield from self.close(device.primary)
+
+    @staticmethod
+    def subchannels_gone(device: VmbusDevice) -> Sleeper[None]:
+        """Give the host a moment to rescind what a closed device has of sub-channels."""
+        for _ in range(10):
+            if len(device.channels) == 1:
+                return
+            yield MILLISECOND
 
     # Channels (channel.c)
 
@@ -284,12 +320,12 @@ class Vmbus:
         when its IRQ is taken, EAGAIN when the host says no, or what posting a
         message gives.  The channel is then as it was.
         """
-        if channel.state is not ChannelState.OPEN or channel.desc is None:
+        if channel.state is not ChannelState.OPEN:
             raise OSError(EINVAL, f"channel {channel.relid} is in state {channel.state:d}")
         channel.state = ChannelState.OPENING
         channel.opening = Completion()
         try:
-            yield from self._open(channel, channel.desc, ring_size)
+            yield from self._open(channel, ring_size)
         except OSError:
             channel.state = ChannelState.OPEN
             channel.outbound = channel.inbound = None
@@ -297,62 +333,65 @@ class Vmbus:
         finally:
             channel.opening.complete(None)
 
-    def _open(self, channel: Channel, desc: IrqDesc, ring_size: int) -> Sleeper[None]:
+    def _open(self, channel: Channel, ring_size: int) -> Sleeper[None]:
         channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
         channel.gpadl = next(self._gpadl)
-        self.connection.post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // 4096))
+        self.connection.post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
         yield self.connection.answer(GpadlCreated, channel.relid)
-        self.irqs.request(desc, channel.irq_name)
-        self.irqs.set_affinity_and_hint(desc, 1 << channel.target_cpu)
+        if channel.desc is not None:
+            self.irqs.request(channel.desc, channel.irq_name)
+            self.irqs.set_affinity_and_hint(channel.desc, 1 << channel.target_cpu)
         try:
             self.connection.post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
             result = yield self.connection.answer(OpenChannelResult, channel.relid)
             if isinstance(result, OpenChannelResult) and result.status:
                 raise OSError(EAGAIN, f"the host did not open channel {channel.relid}")
         except OSError:
-            self.irqs.release(desc)
+            if channel.desc is not None:
+                self.irqs.release(channel.desc)
             raise
         channel.state = ChannelState.OPENED
 
     def close(self, channel: Channel) -> Sleeper[None]:
-        """`vmbus_close`: the IRQ is freed, the mapping of the relid stays.
+        """`vmbus_close`: the mapping of the relid stays, the IRQ is freed where that is meant.
 
-        An open that is under way is let finish first.
+        An open that is under way is let finish first.  Nothing refuses: what
+        cannot be said to the host is said in the log.
         """
         if channel.opening is not None:
             yield channel.opening
         if channel.state is not ChannelState.OPENED:
             return
         channel.state = ChannelState.OPEN
-        self.connection.post(CloseChannel(channel.relid))
-        self.connection.post(GpadlTeardown(channel.relid, channel.gpadl))
-        yield self.connection.answer(GpadlTorndown, channel.gpadl)
+        try:
+            self.connection.post(CloseChannel(channel.relid))
+        except OSError as error:
+            self._close_failed("close post msg", error)
+        else:
+            yield from self._teardown_gpadl(channel)
         channel.outbound = channel.inbound = None
-        if channel.desc is not None:
+        if channel.desc is not None and self.series.frees_on_close:
             self.irqs.release(channel.desc)
 
-    # Affinity (vmbus_drv.c)
+    def _teardown_gpadl(self, channel: Channel) -> Sleeper[None]:
+        """`vmbus_teardown_gpadl`: of a rescinded channel the host knows nothing any more."""
+        if channel.rescinded:
+            return
+        try:
+            self.connection.post(GpadlTeardown(channel.relid, channel.gpadl))
+        except OSError as error:
+            self._close_failed("teardown gpadl", error)
+        else:
+            yield self.connection.answer(GpadlTorndown, channel.gpadl)
 
-    def check_retargeting(self) -> None:
-        """Raise OSError EIO where the host cannot re-target channels at all."""
-        if not self.connection.can_retarget:
-            major, minor = self.connection.version
-            raise OSError(EIO, f"VMBus protocol {major}.{minor} has no ModifyChannel message")
+    def _close_failed(self, what: str, error: OSError) -> None:
+        errno = -(error.errno or 0)
+        self._log.say(f"hv_vmbus: Close failed: {what} return is {errno}", KERN_ERR)
 
-    def set_target_cpu(self, channel: Channel, cpu: int) -> None:
-        """`target_cpu_store` of the series, once the number is read.
-
-        Raises OSError: EINVAL for a CPU that is not, is offline or isolated;
-        EIO for another CPU than now while the channel is not opened.
-        """
-        if cpu >= self.cpus.nr_cpu_ids:
-            raise OSError(EINVAL, f"there is no CPU {cpu}")
-        if channel.desc is None:
-            raise OSError(EINVAL, f"channel {channel.relid} has no IRQ")
-        self.irqs.set_affinity(channel.desc, 1 << cpu)
+    # Another CPU for a channel (channel.c)
 
     def _retarget(self, channel: Channel, cpu: int) -> None:
-        """`vmbus_send_modifychannel`: tell the host, and believe it done.
+        """`vmbus_send_modifychannel` of the series: tell the host, and believe it done.
 
         Raises OSError EINVAL on a protocol below 4.1, or what posting gives.
         """
@@ -360,5 +399,25 @@ class Vmbus:
             raise OSError(EINVAL, "the host's VMBus protocol has no ModifyChannel message")
         self.connection.post(ModifyChannel(channel.relid, cpu))
         self.modifychannels_sent += 1
+        self._targets(channel, cpu)
+
+    def modify_and_wait(self, channel: Channel, cpu: int) -> Sleeper[None]:
+        """`vmbus_send_modifychannel` without the series: wait for the host to say yes.
+
+        Raises OSError EIO when it says no, or cannot be told.
+        """
+        answer = self.connection.answer(ModifyChannelResponse, channel.relid)
+        try:
+            self.connection.post(ModifyChannel(channel.relid, cpu))
+        except OSError as error:
+            raise OSError(EIO, error.strerror) from error
+        self.modifychannels_sent += 1
+        if self.connection.acknowledges:
+            response = yield answer
+            if isinstance(response, ModifyChannelResponse) and response.status:
+                raise OSError(EIO, f"the host refused to re-target channel {channel.relid}")
+        self._targets(channel, cpu)
+
+    def _targets(self, channel: Channel, cpu: int) -> None:
         old, channel.target_cpu = channel.target_cpu, cpu
         self.placement.moved(channel, old)

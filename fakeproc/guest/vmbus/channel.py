@@ -114,8 +114,10 @@ class VmbusDevice:
     offer: OfferChannel
     channels: list[Channel] = field(default_factory=list)  # primary first, as they arrived
     driver: Driver | None = None
+    has_channels_directory: bool = True  # until the device is being unregistered
     driver_override: str | None = None
     lock: Mutex = field(default_factory=Mutex)  # device_lock: held by who binds or unbinds
+    shows_rings: bool = False  # uio_hv_generic: whether channels/<relid>/ring is there
     scsi_host: int | None = None  # storvsc: the number of host<n>
     combined: int | None = None  # netvsc: channels that `ethtool -L` asked for
     pci: PciFunction | None = None  # hv_pci: the function behind it

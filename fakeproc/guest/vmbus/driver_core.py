@@ -28,6 +28,9 @@ class Prober(Protocol):
     def remove(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
         """Let the driver close the device."""
 
+    def subchannels_gone(self, device: VmbusDevice) -> Sleeper[None]:
+        """Wait until a closed device has no sub-channels any more."""
+
     def uevent(self, device: VmbusDevice, action: str, **more: str) -> None:
         """Tell udev of a device."""
 
@@ -54,13 +57,13 @@ class DriverCore:
         """The first driver that wants the device."""
         return next((d for d in self.drivers.values() if d.matches(device)), None)
 
-    def attach(self, device: VmbusDevice) -> Sleeper[None]:
+    def attach(self, device: VmbusDevice, driver: Driver | None = None) -> Sleeper[None]:
         """`device_attach`: bind a device to the first driver that wants it, if any.
 
-        A driver whose probe fails is said so in the log, and the device stays
-        without one.
+        Or, as `driver_attach` does, to a driver that is named.  A driver whose
+        probe fails is said so in the log, and the device stays without one.
         """
-        driver = self.match(device)
+        driver = driver or self.match(device)
         if driver is None:
             return
         yield from device.lock.acquire()
@@ -135,7 +138,11 @@ class DriverCore:
         device = self._devices.get(name)
         if device is None or device.driver is not driver:
             raise OSError(ENODEV, f"{driver.name} is not bound to a device {name!r}")
-        self._timeline.finish(self.detach(device, driver))
+        self._timeline.finish(self._unbind(driver, device))
+
+    def _unbind(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+        yield from self.detach(device, driver)
+        yield from self._bus.subchannels_gone(device)
 
     def probe(self, name: str) -> None:
         """`drivers_probe_store`; OSError ENODEV for a device that is not."""
@@ -154,7 +161,7 @@ class DriverCore:
         driver.dynamic_ids.append(class_id)
         for device in list(self._devices.values()):
             if device.driver is None and driver.matches(device):
-                self._timeline.finish(self.attach(device))
+                self._timeline.finish(self.attach(device, driver))
 
     def remove_id(self, driver: Driver, class_id: UUID) -> None:
         """`remove_id_store`; OSError ENODEV for a class that new_id did not give."""

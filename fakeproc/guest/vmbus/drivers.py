@@ -146,7 +146,8 @@ class HvPci(Driver):
 
     def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
         """Open the channel under the domain's name (patch 4), then look at the bus."""
-        domain = bus.pci_domains.alloc_near(int(device.name.split("-")[1], 16))
+        wanted = int(device.name.split("-")[1], 16)
+        domain = bus.pci_domains.alloc_near(wanted, upwards=bus.pci_domain_upwards)
         device.primary.irq_name = f"vpci:{domain:04x}"
         try:
             yield from bus.open(device.primary, self.ring_size)
@@ -173,18 +174,43 @@ class HvSock(Driver):
         return device.offer.is_hvsock
 
 
-def built_in_drivers(netvsc_channels: int) -> list[Driver]:
-    """The drivers of a distribution's kernel, in the order in which they register."""
+class UioHvGeneric(Driver):
+    """`drivers/uio/uio_hv_generic.c`: leaves a device to user space.
+
+    The channel is opened when somebody opens /dev/uio<n>, which nobody does
+    here, so a device that it has taken over stays closed.
+    """
+
+    def probe(self, _bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Show the rings to user space."""
+        device.shows_rings = True
+        yield from ()
+
+    def remove(self, _bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Show them no more."""
+        device.shows_rings = False
+        yield from ()
+
+
+def built_in_drivers(netvsc_channels: int, fcopy: str) -> list[Driver]:
+    """The drivers of a distribution's kernel, in the order in which they register.
+
+    `fcopy` names the one that takes the file copy service.
+    """
+    utils = ("shutdown", "timesync", "heartbeat", "kvp", "vss")
+
+    def has_fcopy(name: str) -> tuple[str, ...]:
+        return ("fcopy",) if name == fcopy else ()
+
     return [
-        Driver("hv_utils", ("shutdown", "timesync", "heartbeat", "kvp", "vss", "fcopy"),
-               _ring_size(12 * KIB)),
+        Driver("hv_utils", utils + has_fcopy("hv_utils"), _ring_size(12 * KIB)),
         Storvsc("hv_storvsc", ("ide", "scsi", "fc"), _ring_size(128 * KIB)),
         Driver("hv_balloon", ("balloon",), _ring_size(16 * KIB)),
         Driver("hid_hyperv", ("mouse",), _ring_size(36 * KIB)),
         Driver("hyperv_keyboard", ("keyboard",), _ring_size(36 * KIB)),
         Driver("hyperv_drm", ("framebuffer",), _ring_size(256 * KIB)),
         Netvsc("hv_netvsc", ("netvsc",), 128 * PAGE_SIZE, netvsc_channels),
-        Driver("uio_hv_generic", (), 512 * PAGE_SIZE),
+        UioHvGeneric("uio_hv_generic", has_fcopy("uio_hv_generic"), 512 * PAGE_SIZE),
         HvPci("hv_pci", ("vpci",), _ring_size(16 * KIB)),
         HvSock("hv_sock", (), _ring_size(24 * KIB)),
-    ]  # fmt: skip
+    ]

@@ -24,16 +24,21 @@ class Placement:
     channels of any device have been given since the node's last round began.
     """
 
-    def __init__(self, cpus: Cpus, channels: Callable[[], Iterable[Channel]]) -> None:
+    def __init__(
+        self, cpus: Cpus, synic_online: Callable[[], int], channels: Callable[[], Iterable[Channel]]
+    ) -> None:
         self.allocated = dict.fromkeys(cpus.nodes, 0)
         self._cpus = cpus
+        # vmbus_process_offer() sleeps in cpus_read_lock() while a CPU goes
+        # offline, and then finds it gone; here it does not find it to begin with.
+        self._synic_online = synic_online
         self._channels = channels
         self._next_node = 0
 
     def choose(self, channel: Channel) -> int:
         """The CPU for a channel that is offered, marked as allocated."""
         cpus = self._cpus
-        housekeeping = cpus.online & cpus.housekeeping_managed_irq
+        housekeeping = cpus.online & self._synic_online() & cpus.housekeeping_managed_irq
         if not channel.device.type.perf or not housekeeping:
             return VMBUS_CONNECT_CPU
         online = cpus.online.bit_count()

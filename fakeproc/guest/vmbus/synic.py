@@ -9,11 +9,15 @@ may be left behind.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from errno import EBUSY
+from random import Random
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.cpus import cpus_in, first_cpu
 from fakeproc.guest.log import KERN_ERR
+from fakeproc.guest.vmbus.channel import ChannelState
 from fakeproc.guest.vmbus.placement import VMBUS_CONNECT_CPU
 from fakeproc.timeline import MILLISECOND
 
@@ -25,19 +29,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Synic"]
 
+# A sleep of usleep_range() lasts as long as it may on a CPU that has nothing else to wake
+# up for (`hrtimer_set_expires_range`: the timer is programmed for the end of the range).
 ACK_POLLS = 5  # MAX_RETRY of hv_synic_wait_for_modifychannel
-ACK_POLL = 5 * MILLISECOND  # usleep_range(5000, 10000)
-ACK_PAUSE = 20 * MILLISECOND  # usleep_range(20000, 25000), where there is no ack
+ACK_POLL = 10 * MILLISECOND  # usleep_range(5000, 10000)
+ACK_PAUSE = 25 * MILLISECOND  # usleep_range(20000, 25000), where there is no ack
 EVENT_LOOKS = 4  # a first look and HV_MAX_RETRY more
-EVENT_PAUSE = 10 * MILLISECOND  # usleep_range(10000, 20000)
+EVENT_PAUSE = 20 * MILLISECOND  # usleep_range(10000, 20000)
 
 
 class Synic:
     """The event flags of every CPU, and the way offline."""
 
-    def __init__(self, bus: Vmbus, log: KernelLog) -> None:
+    def __init__(self, bus: Vmbus, log: KernelLog, *, rebinds: bool) -> None:
         self._bus = bus
         self._log = log
+        self._rebinds = rebinds
+        self._random = Random("hv_synic_cleanup")  # noqa: S311 - get_random_u32_below
         # Flags that the host has set and that no interrupt has come for yet, by CPU.
         self._flags: defaultdict[int, set[int]] = defaultdict(set)
         # Flags that nobody consumes: a fault of the host's.
@@ -75,18 +83,43 @@ class Synic:
         """
         if cpu == VMBUS_CONNECT_CPU:
             raise OSError(EBUSY, f"CPU {cpu} receives the VMBus's control messages")
+        if self._rebinds:
+            yield from self._rebind(cpu)
         chip = self._bus.chip
         chip.synic_online &= ~(1 << cpu)
         try:
-            holders = [c for c in self._bus.channels.values() if c.target_cpu == cpu]
+            holders = self._holders(cpu)
             if holders:
-                raise OSError(EBUSY, _who_holds(cpu, holders, chip.synic_online))
+                raise OSError(EBUSY, self._who_holds(cpu, holders))
             if self._bus.connection.can_retarget:
-                yield from self._wait_for_modifychannel(cpu)
+                if self._bus.series.applied:
+                    yield from self._wait_for_modifychannel(cpu)
                 yield from self._wait_for_events(cpu)
         except OSError:
             chip.synic_online |= 1 << cpu
             raise
+
+    def _holders(self, cpu: int) -> list[Channel]:
+        return [c for c in self._bus.channels.values() if c.target_cpu == cpu]
+
+    def _rebind(self, cpu: int) -> Sleeper[None]:
+        """Since v6.15, without the series: move every channel elsewhere first.
+
+        To a CPU drawn at random, or the next that will have it, or else CPU 0.
+        Raises OSError EIO where not even that will, as for a channel that is
+        not opened.  Where the host does not acknowledge, nothing is moved.
+        """
+        if not self._bus.connection.acknowledges:
+            return
+        others = list(cpus_in(self._bus.cpus.online & ~(1 << cpu)))
+        for channel in self._holders(cpu):
+            start = self._random.randrange(len(others))
+            for other in (*others[start:], *others[:start]):
+                with contextlib.suppress(OSError):
+                    yield from self._bus.retargeting.set_cpu(channel, other)
+                    break
+            else:
+                yield from self._bus.retargeting.set_cpu(channel, VMBUS_CONNECT_CPU)
 
     def _wait_for_modifychannel(self, cpu: int) -> Sleeper[None]:
         """Patch 11: let every re-targeting that was sent be acted on, or give up waiting."""
@@ -119,17 +152,40 @@ class Synic:
         """`hv_synic_init`: a CPU has come online."""
         self._bus.chip.synic_online |= 1 << cpu
 
+    def _who_holds(self, cpu: int, holders: list[Channel]) -> str:
+        """Which channels of which devices keep a CPU online, and the command that moves them."""
+        who = ", ".join(map(_described, holders))
+        opened = [c for c in holders if c.state is ChannelState.OPENED]
+        chip, cpus = self._bus.chip, self._bus.cpus
+        other = first_cpu(chip.synic_online & cpus.housekeeping_managed_irq)
+        sentences = [f"CPU {cpu} is interrupted by {who}"]
+        if not self._bus.connection.can_retarget:
+            sentences.append("the host's VMBus protocol cannot move channels")
+        elif opened and other is not None:
+            what = "it" if len(holders) == 1 else "those that are open"
+            what = "them" if 1 < len(holders) == len(opened) else what
+            sentences.append(f"to move {what}: {_move(opened, other)}")
+        if len(opened) < len(holders):
+            sentences.append("a channel that no driver has open cannot be moved")
+        return "; ".join(sentences)
 
-def _who_holds(cpu: int, holders: list[Channel], elsewhere: int) -> str:
-    """Which channels keep a CPU online, and the command that would move them."""
-    other = (elsewhere & -elsewhere).bit_length() - 1
-    who = ", ".join(
-        f"relid {channel.relid} ({channel.irq_name or 'no name'}"
-        f"{f', IRQ {channel.desc.irq}' if channel.desc else ''})"
-        for channel in holders
-    )
-    irqs = " ".join(str(channel.desc.irq) for channel in holders if channel.desc)
-    return (
-        f"CPU {cpu} is interrupted by {who}; to move them:"
-        f" for n in {irqs}; do echo {other} > /proc/irq/$n/smp_affinity_list; done"
+
+def _described(channel: Channel) -> str:
+    irq = f", IRQ {channel.desc.irq}" if channel.desc else ""
+    closed = "" if channel.state is ChannelState.OPENED else ", not open"
+    name = channel.irq_name or "no name"
+    return f"relid {channel.relid} ({name}{irq}{closed}) of {channel.device.name}"
+
+
+def _move(channels: list[Channel], cpu: int) -> str:
+    """The command that moves channels to a CPU: by their IRQs, where they have one."""
+    irqs = [str(channel.desc.irq) for channel in channels if channel.desc]
+    if len(irqs) == 1:
+        return f"echo {cpu} > /proc/irq/{irqs[0]}/smp_affinity_list"
+    if irqs:
+        numbers = " ".join(irqs)
+        return f"for n in {numbers}; do echo {cpu} > /proc/irq/$n/smp_affinity_list; done"
+    return "; ".join(
+        f"echo {cpu} > /sys/bus/vmbus/devices/{channel.device.name}/channels/{channel.relid}/cpu"
+        for channel in channels
     )
