@@ -81,6 +81,7 @@ class Host:
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
+        self._retargeted = 0  # when the last ModifyChannel that has come is acted on
         self._drawn = 0  # sources so far: each draws from a seed of its own
 
     def connect(self, guest: GuestPort) -> None:
@@ -117,7 +118,7 @@ class Host:
             case CloseChannel(relid):
                 self._close(self.relids.taken[relid])
             case ModifyChannel(relid, target_vp):
-                self._timeline.after(self.latency.ack, lambda: self._retarget(relid, target_vp))
+                self._retarget_later(self.relids.taken[relid], target_vp)
             case RelidReleased(relid):
                 self.relids.release(relid)
         return HvStatus.SUCCESS
@@ -150,10 +151,17 @@ class Host:
                 if other.relid:
                     self._rescind(other, self.latency.cleanup)
 
-    def _retarget(self, relid: int, target_vp: int) -> None:
-        channel = self.relids.taken.get(relid)
+    def _retarget_later(self, channel: HostChannel, target_vp: int) -> None:
+        """Act on a ModifyChannel when it is its turn: no message overtakes another."""
+        now, relid = self._timeline.now, channel.relid
+        self._retargeted = max(self._retargeted, now + self.latency.ack)
+        self._timeline.after(
+            self._retargeted - now, lambda: self._retarget(channel, relid, target_vp)
+        )
+
+    def _retarget(self, channel: HostChannel, relid: int, target_vp: int) -> None:
         status = REFUSED if self.faults.strikes(Fault.MODIFYCHANNEL_NAK) else 0
-        if channel is not None and not status:
+        if not status and self.relids.taken.get(relid) is channel:
             self._settle(channel)
             channel.target_vp = target_vp
         acknowledges = self._profile.vmbus.version >= ACKNOWLEDGING
