@@ -90,6 +90,7 @@ class IrqCore:
         # By CPU, every interrupt ever counted, also of freed descriptors
         # (`kstat.irqs_sum`).
         self.irqs_sum: Counter[int] = Counter()
+        self.longest_chip_name = 8  # it is never less, and never shrinks
         self._lowest_free = floor
         self._cpus = cpus
         self._log = log
@@ -105,6 +106,7 @@ class IrqCore:
             self._lowest_free = irq + 1
         desc = IrqDesc(irq, chip, hwirq, self.default_affinity)
         self.descs[irq] = desc
+        self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
         self.nr_irqs = max(self.nr_irqs, irq + 1)
         return desc
 

@@ -24,6 +24,7 @@ class Version:
 
     # /proc/interrupts and /proc/stat
     interrupts_layout: InterruptsLayout
+    arm64_ipis: Literal["6.1", "6.10", "6.12"]  # which IPIs arm64 has
     row_needs_action: bool  # else a row with a count stays when its action goes
     counts_tlb_in_intr: bool  # whether `intr` sums every row of the architecture
     # /proc/irq
@@ -70,6 +71,7 @@ class Personality:
 
 V6_1 = Version(
     interrupts_layout="6.1",
+    arm64_ipis="6.1",
     row_needs_action=False,
     counts_tlb_in_intr=False,
     unsettable_affinity_errno=EIO,
@@ -90,6 +92,7 @@ V6_1 = Version(
 )
 V6_10 = replace(
     V6_1,
+    arm64_ipis="6.10",  # v6.7
     # v6.6: "crash: hotplug support"
     cpu_files=frozenset({"crash_hotplug"}),
     # v6.11, commit 540588772ed0, of the day the series was posted.  A freed
@@ -99,6 +102,7 @@ V6_10 = replace(
 )
 V6_12 = replace(
     V6_10,
+    arm64_ipis="6.12",
     unsettable_affinity_errno=EPERM,  # v6.12, commit eb29369fa543
     unsettable_affinity_mode=0o444,  # v6.12, commit c7718e5c76d4
     nlink_counts_files=True,  # seen on 6.12.95 and 6.12.117, not before nor after

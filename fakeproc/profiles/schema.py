@@ -251,7 +251,7 @@ class Profile(_Table):
 
     name: str = ""
     description: str
-    architecture: Literal["x86_64"] = "x86_64"
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
     seed: int = 1
     uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
     quiet_s: float = Field(default=0, ge=0)  # how long it is left alone from then on
