@@ -129,8 +129,10 @@ def isolated_show(kernel: Kernel) -> str:
 
 @ROOT.show
 def nohz_full_show(kernel: Kernel) -> str:
-    """No `nohz_full=`: the mask is a null pointer, printed as wide as the mask has bits."""
-    return f"{'(null)':>{kernel.cpus.nr_cpu_ids}}\n"
+    """No `nohz_full=`: on some kernels a null pointer, printed as wide as the mask has bits."""
+    if kernel.personality.version.nohz_full_null:
+        return f"{'(null)':>{kernel.cpus.nr_cpu_ids}}\n"
+    return "\n"
 
 
 @ROOT.show
@@ -139,7 +141,24 @@ def kernel_max_show(kernel: Kernel) -> str:
     return f"{kernel.profile.kernel.max_cpus - 1}\n"
 
 
-@ROOT.show
+def _has(name: str) -> Callable[[Kernel], bool]:
+    """Whether the kernel has a file that came after 6.1."""
+    return lambda kernel: name in kernel.personality.version.cpu_files
+
+
+@ROOT.show(visible=_has("enabled"))
+def enabled_show(kernel: Kernel) -> str:
+    """The CPUs that may be brought online."""
+    return list_line(kernel.cpus.present)
+
+
+@ROOT.show(visible=_has("housekeeping"))
+def housekeeping_show(_kernel: Kernel) -> str:
+    """The CPUs that do the kernel's own work, where `nohz_full=` says so."""
+    return "\n"
+
+
+@ROOT.show(visible=_has("crash_hotplug"))
 def crash_hotplug_show(_kernel: Kernel) -> str:
     """Whether a loaded crash kernel follows hotplug itself: none is loaded."""
     return "0\n"

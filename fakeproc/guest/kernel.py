@@ -105,6 +105,12 @@ class Kernel:
                         self.vmbus.callback(channel, cpu, number)
         for row, counts in self.profile.arch.items():
             self.accounting.restore_arch(row, counts)
+        if not self.personality.series.applied:
+            # The profile's HYP is that of the series, which channels do not count on.
+            for device in self.profile.vmbus.devices:
+                for wanted in device.channels:
+                    for cpu, number in wanted.counts.items():
+                        self.accounting.count_arch("HYP", cpu, number)
 
     # GuestPort: what the host does to the guest
 

@@ -26,6 +26,10 @@ Options = Mapping[str, str | int | bool]
 # comes along with the open instead of as one more request.
 _OPTIONS_OF_LIBFUSE_2: Options = {"big_writes": True, "atomic_o_trunc": True}
 
+# Ask for the removal of an open file as it is asked of us; libfuse would try to
+# rename it first, and report how that failed.
+_OPTIONS: Options = {"hard_remove": True}
+
 # Bytes as characters, one to one: a name that is not UTF-8 is a name that does
 # not exist, where fusepy's own decoding would make it EINVAL.
 _ENCODING = "latin-1"
@@ -105,6 +109,7 @@ def mount(operations: object, mountpoint: str, options: Options) -> None:
         nothreads=True,
         raw_fi=True,
         encoding=_ENCODING,
+        **_OPTIONS,
         **(_OPTIONS_OF_LIBFUSE_2 if on_libfuse_2 else {}),
         **options,
     )

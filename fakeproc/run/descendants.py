@@ -1,0 +1,81 @@
+"""What a command has left running: found and ended.
+
+Whoever has adopted the orphans (`namespace.adopt_orphans`) has every process
+that a command started among its descendants, also those that went into the
+background or into namespaces of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["end_descendants"]
+
+# A program that is told to end may have something to put in order.  What is
+# still there when it cannot be waited for any longer is not ours to kill (a
+# set-uid program), or stuck in the kernel.
+_PATIENCE = 0.5
+_LONGEST = 5.0
+_INTERVAL = 0.005
+
+
+def end_descendants(spared: int | None = None) -> None:
+    """End every descendant of this process, but not the child `spared`.
+
+    First they are asked, and after a while they are not asked any more.
+    """
+    started = time.monotonic()
+    asked: set[int] = set()
+    while found := _descendants(spared):
+        waited = time.monotonic() - started
+        if waited > _LONGEST:
+            return
+        if waited < _PATIENCE:
+            _signal(found - asked, signal.SIGTERM)
+            _signal(found - asked, signal.SIGCONT)
+            asked |= found
+        else:
+            _signal(found, signal.SIGKILL)
+        time.sleep(_INTERVAL)
+
+
+def _signal(pids: set[int], signum: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):  # a set-uid program, say
+            os.kill(pid, signum)
+
+
+def _descendants(spared: int | None) -> set[int]:
+    """Those that run; children that have ended are reaped."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    waiting = [os.getpid()]
+    while waiting:
+        for pid in children.get(waiting.pop(), []):
+            if pid != spared:
+                found.add(pid)
+                waiting.append(pid)
+    return found
+
+
+def _parents() -> list[tuple[int, int]]:
+    """Every process and its parent, from /proc/<pid>/stat; the dead are left out."""
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of names, in a loop
+        if not name.isdigit():
+            continue
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            text = Path("/proc", name, "stat").read_bytes()
+            state, parent = text.rpartition(b")")[2].split()[:2]
+            if state not in (b"Z", b"X"):
+                found.append((int(name), int(parent)))
+    return found

@@ -1,0 +1,173 @@
+"""The system calls of a run: namespaces, mounts, and who dies with whom.
+
+Python has `os.unshare` and `os.setns` only from 3.12 on, and mount(2) and
+prctl(2) not at all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+from pathlib import Path
+
+__all__ = [
+    "NamespaceError",
+    "adopt_orphans",
+    "bind",
+    "die_with_parent",
+    "join",
+    "mount_tmpfs",
+    "private_mounts",
+]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# include/uapi/linux/sched.h, mount.h and prctl.h.
+_CLONE_NEWNS = 0x0002_0000
+_CLONE_NEWUSER = 0x1000_0000
+_MS_RDONLY = 1
+_MS_BIND = 0x1000
+_MS_REC = 0x4000
+_MS_PRIVATE = 1 << 18
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_SYSCTL = Path("/proc/sys")
+
+
+class NamespaceError(Exception):
+    """This system does not let us; the message is a sentence that says why and what helps."""
+
+
+def _check(result: int, subject: str) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), subject)
+
+
+def private_mounts() -> None:
+    """Give this process mounts of its own, which nobody outside sees.
+
+    An ordinary user becomes root of a user namespace for that: root over what
+    is theirs, and over nothing else.  Raises NamespaceError.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        if uid == 0:
+            _check(_libc.unshare(_CLONE_NEWNS), "unshare")
+        else:
+            _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS), "unshare")
+            _map_to_root(uid, gid)
+        # What is mounted here from now on is to stay here.
+        _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+    except OSError as error:
+        raise NamespaceError(why_refused(error, uid)) from error
+
+
+def _map_to_root(uid: int, gid: int) -> None:
+    """Be uid 0 and gid 0 in the new user namespace; outside, remain who one is."""
+    for name, text in (
+        ("setgroups", "deny"),  # otherwise one may not map the group
+        ("uid_map", f"0 {uid} 1"),
+        ("gid_map", f"0 {gid} 1"),
+    ):
+        Path("/proc/self", name).write_text(text)
+
+
+def why_refused(error: OSError, uid: int, sysctl: Path = _SYSCTL) -> str:
+    """Which setting of this system refuses namespaces, and what to do about it."""
+    if uid == 0:
+        return (
+            f"no mount namespace can be made here ({error.strerror}): this root has no "
+            "CAP_SYS_ADMIN; start the container with --device /dev/fuse --cap-add SYS_ADMIN"
+            " --security-opt apparmor=unconfined"
+        )
+    for name, refusing, allowing in (
+        ("kernel.unprivileged_userns_clone", "0", "1"),
+        ("user.max_user_namespaces", "0", "10000"),
+        ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+    ):
+        if _setting(sysctl / name.replace(".", "/")) == refusing:
+            return (
+                f"this system forbids ordinary users to make namespaces by {name}={refusing}: "
+                f"'sysctl {name}={allowing}' as root allows it, or use sudo"
+            )
+    return (
+        f"this system does not let ordinary users make namespaces ({error.strerror}): "
+        "use sudo, or in a container start it with --security-opt seccomp=unconfined"
+        " --security-opt apparmor=unconfined"
+    )
+
+
+def _setting(file: Path) -> str | None:
+    try:
+        return file.read_text().strip()
+    except OSError:  # this kernel has no such setting
+        return None
+
+
+def join(pid: int) -> None:
+    """Enter the namespaces of a process: its mounts, and its user namespace if it has another."""
+    here = os.getcwd()  # noqa: PTH109 - as text, for chdir
+    kinds = ("user", "mnt") if _is_elsewhere(pid, "user") else ("mnt",)
+    descriptors = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+    for descriptor in descriptors:
+        _check(_libc.setns(descriptor, 0), f"namespaces of process {pid}")
+        os.close(descriptor)
+    os.chdir(here)  # setns has changed to the root
+
+
+def _is_elsewhere(pid: int, kind: str) -> bool:
+    try:
+        return not os.path.samefile(f"/proc/{pid}/ns/{kind}", f"/proc/self/ns/{kind}")
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESRCH):
+            raise ProcessLookupError(errno.ESRCH, "it has ended", f"process {pid}") from error
+        raise
+
+
+def bind(source: str | Path, target: Path, *, with_submounts: bool = False) -> None:
+    """Let `target` show what `source` is.
+
+    By the system call, as mount(8) would follow a source in /proc/self/fd and
+    mount what is found by its name.
+    """
+    _mount(source, target, None, _MS_BIND | (_MS_REC if with_submounts else 0))
+
+
+def mount_tmpfs(target: Path, options: str, *, read_only: bool = False) -> None:
+    """Let `target` be an empty directory."""
+    _mount("tmpfs", target, "tmpfs", _MS_RDONLY if read_only else 0, options)
+
+
+def _mount(
+    source: str | Path | None,
+    target: str | Path,
+    file_system: str | None,
+    flags: int,
+    options: str | None = None,
+) -> None:
+    encoded = [
+        None if text is None else os.fsencode(text)
+        for text in (source, target, file_system, options)
+    ]
+    source_, target_, file_system_, options_ = encoded
+    _check(
+        _libc.mount(source_, target_, file_system_, ctypes.c_ulong(flags), options_), str(target)
+    )
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def die_with_parent(signum: signal.Signals) -> None:
+    """Get this signal when the parent ends, however it ends.
+
+    The kernel forgets it when a process changes who it is: to be called after
+    a user namespace was made.
+    """
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0), "prctl")

@@ -1,0 +1,104 @@
+"""A process that waits for another and stands in for it.
+
+Whoever signals the front means the command.  What the terminal sends (Ctrl-C,
+Ctrl-\\, Ctrl-Z) it sends to the command itself, which is in the same process
+group, so that is not passed on a second time; which of both it was, the kernel
+says with the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+from typing import NoReturn
+
+__all__ = ["attend", "default_dispositions", "end_as", "hold_signals"]
+
+# Faults of our own are not to be held back.
+_OURS = {
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGTRAP,
+    signal.SIGSYS,
+}
+_RELAYED = signal.valid_signals() - _OURS
+
+# A user's signal has a code of 0 or less: `SI_USER`, `SI_QUEUE`, `SI_TKILL`.
+_FROM_A_PROCESS = 0
+
+
+def hold_signals() -> set[signal.Signals | int]:
+    """Let signals wait until they are asked for; returns the mask there was before.
+
+    From here on none is lost, whichever process is started when.
+    """
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, _RELAYED))
+
+
+def attend(
+    child: int,
+    *,
+    stopped: Callable[[], None] = lambda: None,
+    lost: Callable[[], bool] = lambda: False,
+) -> int | None:
+    """Pass signals on to `child` until it ends; returns its status as waitpid gives it.
+
+    Whatever other children end meanwhile is reaped.  `stopped` is called when
+    the child has been stopped.  Returns None when there is nobody any more to
+    attend it for, which `lost` says.
+    """
+    while not lost():
+        got = signal.sigwaitinfo(_RELAYED)
+        if got.si_signo == signal.SIGCHLD:
+            status = _reap(child, stopped)
+            if status is not None:
+                return status
+        elif got.si_code <= _FROM_A_PROCESS and not lost():
+            os.kill(child, got.si_signo)
+    return None
+
+
+def _reap(child: int, stopped: Callable[[], None]) -> int | None:
+    """The status of `child` if it is among those that have ended."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+        except ChildProcessError:
+            return None
+        if pid == 0:
+            return None
+        if os.WIFSTOPPED(status):
+            if pid == child:
+                stopped()
+        elif pid == child:
+            return status
+
+
+def default_dispositions(mask: set[signal.Signals | int]) -> None:
+    """Undo what Python and `hold_signals` have changed, for a program to be executed.
+
+    What was ignored when we were started (by nohup, say) stays ignored.
+    """
+    for signum in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(signum, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def end_as(status: int) -> NoReturn:
+    """End as another has: with its exit status, or by the signal it died of."""
+    if os.WIFSIGNALED(status):
+        signum = os.WTERMSIG(status)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the other one has dumped its core
+        if signum not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})
+        os.kill(os.getpid(), signum)
+    os._exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1)

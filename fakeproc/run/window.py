@@ -1,0 +1,69 @@
+"""A window on a guest: its files at the real paths, for one process and its children.
+
+The real /proc stays, and single files of it are covered: processes, their
+descriptors and namespaces must remain the kernel's own.  /sys is covered as a
+whole, because sysfs has no place to hang a bus that the host does not have;
+what programs need of the real one is then hung into the guest's.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from fakeproc.run.namespace import bind, mount_tmpfs, private_mounts
+
+__all__ = ["REAL_SUBTREES", "open_window"]
+
+# Of the real /sys, where the guest has an empty directory for it: control
+# groups and security modules, which belong to the processes that run here; huge
+# pages, whose sizes malloc and hwloc ask for; tracing, which traces what runs.
+REAL_SUBTREES = (
+    "fs/bpf",
+    "fs/cgroup",
+    "fs/selinux",
+    "kernel/mm",
+    "kernel/security",
+    "kernel/tracing",
+)
+
+_PROC = Path("/proc")
+_SYS = Path("/sys")
+_HOSTS_PCI = _PROC / "bus/pci"  # lists the host's devices to lspci
+_IRQBALANCE = Path("/run/irqbalance")  # where it makes its socket
+
+
+def open_window(guest: Path) -> None:
+    """Show this process the guest that is mounted at `guest`.
+
+    Raises NamespaceError, and OSError where the guest's files are not there or
+    not ours to see.
+    """
+    private_mounts()
+    for entry in sorted((guest / "proc").iterdir()):
+        target = _PROC / entry.name
+        if target.exists():
+            bind(entry, target)
+    _cover_sys(guest / "sys")
+    if _HOSTS_PCI.is_dir():
+        mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
+    if _IRQBALANCE.is_dir():
+        mount_tmpfs(_IRQBALANCE, "size=1m,mode=700")
+    # Whoever stands in what is covered now would still be in the host's.
+    with suppress(OSError):
+        os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir
+
+
+def _cover_sys(tree: Path) -> None:
+    real = os.open(_SYS, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        bind(tree, _SYS)
+        for name in REAL_SUBTREES:
+            source, target = f"/proc/self/fd/{real}/{name}", _SYS / name
+            if target.is_dir() and os.path.isdir(source):  # noqa: PTH112 - not to be resolved
+                # In a user namespace a directory goes only together with what
+                # is mounted below it.
+                bind(source, target, with_submounts=True)
+    finally:
+        os.close(real)

@@ -1,0 +1,183 @@
+"""Guests to test against: real mounts, made by the command line in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from ctypes.util import find_library
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """`fakeproc`, with a registry of its own."""
+
+    run_directory: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "XDG_RUNTIME_DIR": str(self.run_directory),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """The command, running."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "fakeproc", *map(str, arguments)],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """The command, ended; of what it says no traceback is accepted."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # only if it hangs
+        assert "Traceback" not in out + err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    @contextmanager
+    def mounted(self, root: Path, *options: object) -> Iterator[Guest]:
+        """A guest mounted on a new directory, and in the end unmounted and gone."""
+        root.mkdir()
+        done = self("mount", *options, root)
+        assert done.returncode == 0, done.stderr
+        guest = Guest(root, self)
+        pid = guest.pid
+        try:
+            yield guest
+            guest.end(pid)
+        finally:
+            tear_down(root, pid)
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A mounted guest."""
+
+    root: Path
+    cli: CommandLine
+
+    @property
+    def proc(self) -> Path:
+        return self.root / "proc"
+
+    @property
+    def sys(self) -> Path:
+        return self.root / "sys"
+
+    @property
+    def host(self) -> Path:
+        return self.root / "host"
+
+    def channel(self, relid: int) -> Path:
+        """The directory of a channel, whichever its device is."""
+        devices = (self.sys / "bus/vmbus/devices").iterdir()
+        found = [device / "channels" / str(relid) for device in devices]
+        return next(directory.resolve() for directory in found if directory.is_dir())
+
+    @property
+    def _listed(self) -> list[str]:
+        lines = self.cli("list").stdout.splitlines()
+        return next(line.split("\t") for line in lines if line.startswith(f"{self.root}\t"))
+
+    @property
+    def pid(self) -> int:
+        return int(self._listed[2])
+
+    @property
+    def log(self) -> str:
+        return Path(self._listed[5]).read_text()
+
+    @property
+    def is_mounted(self) -> bool:
+        return bool(mounts_below(self.root))
+
+    def end(self, pid: int) -> None:
+        """Unmount, unless the test has, and see that all went well."""
+        if not self.is_mounted:
+            return
+        assert Path(f"/proc/{pid}").exists(), "the daemon has died; its log is in the run directory"
+        log = self.log
+        assert not re.search(r"Traceback| (WARNING|ERROR|CRITICAL) ", log), log
+        done = self.cli("umount", self.root)
+        assert done.returncode == 0, done.stderr
+        assert list(self.root.iterdir()) == []
+
+
+def mounts_below(directory: Path) -> list[str]:
+    """The mountpoints in a directory, those of dead daemons included."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [point for line in lines if (point := line.split()[4]).startswith(f"{directory}/")]
+
+
+@pytest.fixture(scope="session")
+def _fuse() -> None:
+    """Where nothing can be mounted, say why instead of skipping."""
+    if not Path("/dev/fuse").exists():
+        pytest.fail("no /dev/fuse: 'modprobe fuse', or docker run --device /dev/fuse")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.fail("/dev/fuse may not be used by this user: run the tests as root")
+    if find_library("fuse") is None and find_library("fuse3") is None:
+        pytest.fail("no libfuse: install libfuse2 (libfuse2t64 on Ubuntu 24.04, Debian 13)")
+    if os.geteuid() != 0 and shutil.which("fusermount3") is None:
+        pytest.fail("no fusermount3, which an ordinary user needs: install fuse3")
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """The command line, with a registry that no other test sees."""
+    return CommandLine(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def guest(
+    _fuse: None, cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guest]:
+    """The default guest, for tests that leave it as they found it."""
+    with cli.mounted(tmp_path_factory.mktemp("guest") / "m") as guest:
+        yield guest
+
+
+@pytest.fixture
+def fresh_guest(_fuse: None, cli: CommandLine, tmp_path: Path) -> Iterator[Guest]:
+    """The default guest, to do with as one likes."""
+    with cli.mounted(tmp_path / "fresh") as guest:
+        yield guest
+
+
+@pytest.fixture
+def mount_guest(_fuse: None, cli: CommandLine, tmp_path: Path) -> Iterator[Callable[..., Guest]]:
+    """Mount guests with options of one's own: `mount_guest("--clock", "manual")`."""
+    numbers = count()
+    with ExitStack() as mounts:
+        yield lambda *options: mounts.enter_context(
+            cli.mounted(tmp_path / f"guest{next(numbers)}", *options)
+        )
+
+
+def tear_down(root: Path, pid: int) -> None:
+    """Leave nothing behind, whatever has gone wrong."""
+    for mountpoint in mounts_below(root):
+        command = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-uz"]
+        subprocess.run([*command, mountpoint], check=True)
+    command_line = Path(f"/proc/{pid}/cmdline")
+    if command_line.exists() and b"fakeproc" in command_line.read_bytes():
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,169 @@
+"""Guests to ask without a mount: their profiles, and how to read and write their files."""
+
+from __future__ import annotations
+
+import errno
+import re
+from functools import cache, partial
+from posixpath import normpath
+from typing import NamedTuple
+
+from fakeproc import profiles
+from fakeproc.files.roots import host_root, proc_root, sys_root
+from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.machine import Machine
+from fakeproc.profiles.schema import Profile
+
+_ROOTS = {"proc": proc_root, "sys": sys_root, "host": host_root}
+
+# Of one write(2) sysfs takes a page, and none at all of 0 bytes
+# (`fs/kernfs/file.c: kernfs_fop_write_iter`, `fs/sysfs/file.c: sysfs_kf_write`).
+SYSFS_PAGE = 4096
+
+
+# Files ---------------------------------------------------------------------------------------
+
+
+def node_at(machine: Machine, path: str, follow: bool = True) -> Node | None:
+    """The node at an absolute path; symbolic links on the way are followed, the last if asked."""
+    names = [name for name in normpath(path).split("/") if name]
+    node: Node | None = Directory(
+        entries={name: partial(make, machine) for name, make in _ROOTS.items()}
+    )
+    for at, name in enumerate(names):
+        node = node.lookup(name) if isinstance(node, Directory) else None
+        last = at == len(names) - 1
+        if isinstance(node, Symlink) and (follow or not last):
+            beginning, rest = "/".join(names[:at]), "/".join(names[at + 1 :])
+            return node_at(machine, f"/{beginning}/{node.target}/{rest}", follow)
+    return node
+
+
+def read(machine: Machine, path: str) -> bytes | str:
+    """What a file reads, or the name of the errno."""
+    node = node_at(machine, path)
+    if node is None:
+        return "ENOENT"
+    if isinstance(node, Directory):
+        return "EISDIR"
+    assert isinstance(node, Attribute)
+    if node.show is None:
+        return "EACCES"
+    try:
+        return node.show()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def text(machine: Machine, path: str) -> str:
+    """What a file reads, as text; an AssertionError if it cannot be read."""
+    read_back = read(machine, path)
+    assert isinstance(read_back, bytes), f"{path}: {read_back}"
+    return read_back.decode()
+
+
+def write(machine: Machine, path: str, data: bytes) -> int | str:
+    """What write(2) of these bytes gives, or the name of the errno, that of open(2) included."""
+    sysfs = path.startswith("/sys/")
+    node = node_at(machine, path)
+    if node is None:
+        return "ENOENT"
+    if isinstance(node, Directory):
+        return "EISDIR"
+    assert isinstance(node, Attribute)
+    if node.store is None:
+        return "EACCES" if sysfs else "EIO"
+    if sysfs and not data:
+        return 0
+    data = data[:SYSFS_PAGE] if sysfs else data
+    try:
+        taken = node.store(data)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return len(data) if taken is None else taken
+
+
+def channel_path(machine: Machine, relid: int) -> str:
+    """The directory of a channel, as one finds it by the bus."""
+    device = machine.kernel.vmbus.channels[relid].device.name
+    return f"/sys/bus/vmbus/devices/{device}/channels/{relid}"
+
+
+# Rows of /proc/interrupts --------------------------------------------------------------------
+
+
+class InterruptRow(NamedTuple):
+    """A row of /proc/interrupts in its parts."""
+
+    counts: list[int]
+    chip: str
+    hwirq: str
+    name: str
+
+
+def interrupt_rows(table: str) -> dict[str, InterruptRow]:
+    """The rows by label; architecture rows have their text for a name and no chip."""
+    header, *lines = table.splitlines()
+    cpus = len(header.split())
+    found = {}
+    for line in lines:
+        label, rest = line.split(":", 1)
+        words = rest.split()
+        counts = [int(word) for word in words[:cpus] if word.isdigit()]
+        chip = hwirq = ""
+        words = words[len(counts) :]
+        if label.strip().isdigit():
+            chip, hwirq, *words = words
+        found[label.strip()] = InterruptRow(counts, chip, hwirq, " ".join(words))
+    return found
+
+
+# Profiles ------------------------------------------------------------------------------------
+
+
+def edited(toml: str, **values: str) -> str:
+    """TOML with the values of keys replaced; each key must be there exactly once."""
+    for key, value in values.items():
+        toml, times = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", toml)
+        assert times == 1, f"{key} is there {times} times"
+    return toml
+
+
+# How the captured guests differ from the default one, which has the same devices, instances,
+# relids and order of offers: no monitor pages, nothing counted, and no
+# traffic.
+_LEFT_OUT = "monitor|counts|rate|traffic|timer_rate|quiet_s"
+
+
+@cache
+def captured_toml(capture: str) -> str:
+    """The TOML of the guest of a capture."""
+    toml, _, _ = profiles.source("hyperv-gen2").partition("[arch]")
+    toml = re.sub(rf"(?m)^({_LEFT_OUT}) = .*\n", "", toml)
+    toml = re.sub(rf", ({_LEFT_OUT}) = (\{{[^}}]*\}}|[^,}}]*)", "", toml)
+    match capture:
+        case "small-2cpu":  # CPU 2, where IRQ 8 is in the others, is not there
+            toml = edited(toml, possible="2").replace("effective = 2", "effective = 0")
+        case "small-8cpu-2numa":
+            toml = edited(toml, nodes="2")
+        case "lowver-8cpu":
+            toml = edited(toml, protocol='"4.0"')
+        case "isol-8cpu":  # isolcpus=managed_irq,domain,2-3
+            isolated = "isolated = { managed_irq = [2, 3], domain = [2, 3] }"
+            toml = toml.replace("[cpus]\n", f"[cpus]\n{isolated}\n", 1)
+    return toml
+
+
+def captured_profile(capture: str) -> Profile:
+    """The profile of the guest of a capture."""
+    return profiles.parse(captured_toml(capture), f"{capture}.toml", capture)
+
+
+def captured_guest(capture: str) -> Machine:
+    """The guest of a capture, booted; its time stands still."""
+    return Machine(captured_profile(capture), "manual")
+
+
+def default_guest() -> Machine:
+    """The guest of the cover letter, booted; its time stands still."""
+    return Machine(profiles.load("hyperv-gen2"), "manual")

@@ -1,0 +1,266 @@
+"""Profiles: what is wrong with one is a sentence with file, line and key; sizes from 1 to 2,048."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from fakeproc import profiles
+from fakeproc.machine import Machine
+from fakeproc.profiles import ProfileError
+
+from .guests import edited, text
+
+SOURCE = profiles.source("hyperv-gen2")
+
+
+def line_of(toml: str, wanted: str) -> int:
+    """The number of the line that `wanted` is on."""
+    return toml[: toml.index(wanted)].count("\n") + 1
+
+
+def refusal(toml: str) -> str:
+    """The sentence with which a profile is refused."""
+    with pytest.raises(ProfileError) as refused:
+        profiles.parse(toml, "my.toml", "my")
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+# What is wrong in one place: the value as it is, what to put there instead, the key, and what
+# the sentence must say.
+WRONG = [
+    ("seed = 1", "seeed = 1", "seeed", "no such key"),
+    ("packages = 1", "pakages = 1", "cpus.pakages", "no such key"),
+    ('protocol = "5.3"', 'protocoll = "5.3"', "vmbus.protocoll", "no such key"),
+    ("possible = 8", 'possible = "eight"', "cpus.possible", "integer"),
+    ("possible = 8", "possible = 0", "cpus.possible", "1"),
+    ("possible = 8", "possible = 2049", "cpus.possible", "2048"),
+    ("relid = 2\n", "relid = 0\n", "vmbus.devices.0.relid", "1"),
+    ("relid = 2\n", "relid = 2048\n", "vmbus.devices.0.relid", "2047"),
+    ('class = "keyboard"', 'class = "keybord"', "vmbus.devices.11.class", "keyboard"),
+    ("b6650ff7-33bc-4840-8048-e0676786f393", "b6650ff7", "vmbus.devices.3.instance", "UUID"),
+    ("counts = { 1 = 85 }", "counts = { 1 = -85 }", "vmbus.devices.8.counts.1", "0"),
+    ("counts = { 1 = 85 }", "counts = { 1 = 4294967296 }", "vmbus.devices.8.counts.1", "429496729"),
+    ("counts = { 1 = 85 }", "counts = { one = 85 }", "vmbus.devices.8.counts", "integer"),
+    ('protocol = "5.3"', 'protocol = "5.4"', "vmbus.protocol", "5.3"),
+    ('version = "6.10"', 'version = "2.4"', "kernel.version", "6.10"),
+    ('trigger = "level"', 'trigger = "levelled"', "irqs.1.trigger", "level"),
+    ("monitor = { id = 1,", "monitor = { id = 128,", "vmbus.devices.7.monitor.id", "128"),
+    ("IWI = [1,", 'IWI = ["one",', "arch.IWI", "integer"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "key", "says"), WRONG)
+def test_a_wrong_value_is_named_with_file_line_and_key(right, wrong, key, says):
+    assert SOURCE.count(right) == 1
+    toml = SOURCE.replace(right, wrong)
+    sentence = refusal(toml)
+    assert sentence.startswith(f"my.toml, line {line_of(toml, wrong)}: {key}")
+    assert says in sentence
+
+
+# What is wrong between several keys: the table's line will do.
+CONTRADICTIONS = [
+    ("relid = 9\n", "relid = 7\n", "vmbus", "relid 7"),
+    ("{ relid = 23 }", "{ relid = 7 }", "vmbus", "relid 7"),
+    (
+        "b6650ff7-33bc-4840-8048-e0676786f393",
+        "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0",
+        "vmbus",
+        "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0",
+    ),
+    ("\nnodes = 1", "\nnodes = 3", "cpus", "3 nodes"),
+    ("threads_per_core = 2", "threads_per_core = 3", "cpus", "3 threads"),
+    ("\nnodes = 1", "\nnodes = 1\noffline = [8]", "cpus", "CPU 8"),
+    ("\nnodes = 1", "\nnodes = 1\noffline = [0]", "cpus", "CPU 0"),
+    ("\nnodes = 1", "\nnodes = 1\nisolated = { domain = [9] }", "cpus", "CPU 9"),
+    ("\nnodes = 1", "\nnodes = 1\npresent = 9", "cpus", "present"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "table", "says"), CONTRADICTIONS)
+def test_a_contradiction_is_named_with_file_line_and_table(right, wrong, table, says):
+    toml = SOURCE.replace(right, wrong, 1)
+    sentence = refusal(toml)
+    assert sentence.startswith(f"my.toml, line {line_of(toml, f'[{table}]')}: {table}")
+    assert says in sentence
+
+
+# And between tables: the file has no one line for it.
+ACROSS = [
+    ("counts = { 1 = 85 }", "counts = { 8 = 85 }", "relid 15", "CPU 8"),
+    ("IWI = [1, 0, 0, 1, 0, 0, 0, 2]", "IWI = [1, 0, 0, 1, 0, 0, 0, 2, 1]", "IWI", "CPU 8"),
+    ("irq = 9\nchip", "irq = 8\nchip", "irqs", "IRQ 8"),
+    ("effective = 2", "effective = 8", "irqs", "CPU 8"),
+    ("effective = 2", "affinity = [9]", "irqs", "CPU 9"),
+    ("IWI = [1,", "XYZ = [1,", "arch", "XYZ"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "key", "says"), ACROSS)
+def test_what_does_not_fit_together_is_named(right, wrong, key, says):
+    assert SOURCE.count(right) == 1
+    sentence = refusal(SOURCE.replace(right, wrong))
+    assert sentence.startswith("my.toml")
+    assert key in sentence
+    assert says in sentence
+
+
+@pytest.mark.parametrize(
+    ("missing", "header", "key"),
+    [
+        ("relid = 9\n", '[[vmbus.devices]]\nclass = "shutdown"', "vmbus.devices.3.relid"),
+        ('class = "shutdown"\n', None, "vmbus.devices.3.class"),
+        ("possible = 8\n", "[cpus]", "cpus.possible"),
+    ],
+)
+def test_a_missing_key_is_named_with_the_line_of_its_table(missing, header, key):
+    toml = SOURCE.replace(missing, "")
+    line = line_of(toml, header) if header else line_of(SOURCE, missing) - 1
+    assert refusal(toml) == f"my.toml, line {line}: {key}: must be given"
+
+
+def test_a_missing_table_is_named():
+    assert refusal('description = "no CPUs"\n') == "my.toml: cpus: must be given"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("[kernel]", "[kernel"), ("seed = 1", "seed = 1\nseed = 2")]
+)
+def test_what_is_not_toml_is_named_with_its_line(right, wrong):
+    sentence = refusal(SOURCE.replace(right, wrong))
+    assert re.fullmatch(r"my\.toml: not TOML: .* \(at line \d+, column \d+\)", sentence)
+
+
+# Files ---------------------------------------------------------------------------------------
+
+
+def test_a_profile_is_loaded_by_path_and_named_after_its_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SOURCE)
+    profile = profiles.load(str(path))
+    assert profile.name == "mine"
+    assert profile == profiles.load("hyperv-gen2").model_copy(update={"name": "mine"})
+
+
+def test_a_name_in_toml_is_a_path_of_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "mine.toml").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    assert profiles.load("mine.toml").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nope", "no profile is called 'nope'; built in are: hyperv-gen2"),
+        ("", "no profile is called ''; built in are: hyperv-gen2"),
+        ("/nowhere/nope.toml", "/nowhere/nope.toml: No such file or directory"),
+        ("nope.toml", "nope.toml: No such file or directory"),
+        ("/", "/: Is a directory"),
+    ],
+)
+def test_a_profile_that_is_not_there_is_a_sentence(name, sentence):
+    with pytest.raises(ProfileError) as refused:
+        profiles.load(name)
+    assert str(refused.value).startswith(sentence)
+
+
+def test_a_file_that_is_no_text_is_a_sentence(tmp_path):
+    path = tmp_path / "binary.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProfileError, match=rf"^{path}: not a text file"):
+        profiles.load(str(path))
+
+
+def test_a_wrong_file_is_named_by_its_path(tmp_path):
+    path = tmp_path / "wrong.toml"
+    path.write_text(SOURCE.replace("possible = 8", "possible = 0"))
+    with pytest.raises(ProfileError, match=rf"^{path}, line \d+: cpus\.possible: "):
+        profiles.load(str(path))
+
+
+# Built-in profiles ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_the_source_of_a_built_in_profile_is_a_whole_profile(name, tmp_path):
+    path = tmp_path / f"{name}.toml"
+    path.write_text(profiles.source(name))
+    assert profiles.load(str(path)) == profiles.load(name)
+    assert profiles.description(name) == profiles.load(name).description
+    assert Machine(profiles.load(name), "manual").kernel.irqs.descs
+
+
+def test_the_source_of_no_profile_is_a_sentence():
+    with pytest.raises(ProfileError, match="no profile is called 'nope'"):
+        profiles.source("nope")
+
+
+# Sizes ---------------------------------------------------------------------------------------
+
+
+def controllers(channels: int) -> str:
+    """SCSI controllers with so many channels in all, up to 128 each."""
+    tables = []
+    for first in range(1, channels + 1, 128):
+        last = min(first + 127, channels)
+        subchannels = ", ".join(f"{{ relid = {relid} }}" for relid in range(first + 1, last + 1))
+        tables.append(
+            f'[[vmbus.devices]]\nclass = "scsi"\nrelid = {first}\n'
+            f'instance = "00000000-0000-0000-0000-{first:012x}"\nsubchannels = [{subchannels}]\n'
+        )
+    return "\n".join(tables)
+
+
+def machine_of(cpus: int, channels: int) -> Machine:
+    toml = f'description = "large or small"\n[cpus]\npossible = {cpus}\n{controllers(channels)}'
+    return Machine(profiles.parse(toml, "sized.toml", "sized"), "manual")
+
+
+ARCH_ROWS = 22
+
+
+def test_2048_cpus_and_2047_channels_boot_and_print_a_table_of_46_megabytes():
+    machine = machine_of(2048, 2047)
+    assert len(machine.kernel.vmbus.channels) == 2047
+    header, *lines = text(machine, "/proc/interrupts").splitlines()
+    width = 5  # of labels: nr_irqs is 24 + 8 * 2048 + 16 * 24
+    assert len(lines) == 2047 + ARCH_ROWS
+    assert header == " " * (width + 8) + "".join(f"CPU{cpu:<8d}" for cpu in range(2048))
+    rows = lines[:2047]
+    cells = slice(width + 2, width + 2 + 11 * 2048)
+    assert [int(line[:width]) for line in rows] == list(range(24, 24 + 2047))
+    assert {line[cells] for line in rows} == {"         0 " * 2048}
+    assert {line[cells.stop :].split()[0] for line in rows} == {"VMBus"}
+    assert sorted(int(line[cells.stop :].split()[1]) for line in rows) == list(range(1, 2048))
+    assert sum(map(len, lines)) > 46_000_000
+    assert {len(line[cells]) for line in lines if line[:width].strip() not in ("ERR", "MIS")} == {
+        11 * 2048
+    }
+
+
+def test_every_one_of_2048_cpus_can_be_a_channels():
+    machine = machine_of(2048, 2047)
+    targets = {channel.target_cpu for channel in machine.kernel.vmbus.channels.values()}
+    assert targets == set(range(2047))
+    mask = text(machine, f"/proc/irq/{24 + 2046}/smp_affinity")
+    assert len(mask) == 64 * 8 + 63 + 1
+
+
+def test_one_cpu_is_enough():
+    toml = edited(SOURCE.partition("[arch]")[0], possible="1", threads_per_core="1")
+    toml = re.sub(r",? ?counts = \{[^}]*\}", "", toml).replace("effective = 2", "effective = 0")
+    machine = Machine(profiles.parse(toml, "one.toml", "one"), "manual")
+    header, *lines = text(machine, "/proc/interrupts").splitlines()
+    assert header == "           CPU0       "
+    # No sub-channels: netvsc and storvsc want no more channels than there are CPUs.
+    assert [line.split()[-1] for line in lines if "VMBus" in line] == [
+        "heartbeat", "shutdown", "timesync", "vss", "pri@storvsc1", "pri@storvsc0", "balloon",
+        "mouse", "keyboard", "framebuffer", "netvsc", "kvp",
+    ]  # fmt: skip
+    assert text(machine, "/proc/irq/24/smp_affinity") == "1\n"
+    assert text(machine, "/proc/irq/24/smp_affinity_list") == "0\n"
+    assert text(machine, "/sys/devices/system/cpu/possible") == "0\n"

@@ -1,0 +1,26 @@
+"""The recorded rescinds and offers (resc-8cpu) step by step, with files held open meanwhile."""
+
+from __future__ import annotations
+
+from .captures import rows
+from .test_fire_replay import Rig, replay
+
+CAPTURE = "resc-8cpu"
+
+
+def test_every_recorded_rescind_and_offer_does_what_it_did() -> None:
+    kinds, unexplained, needed = replay(Rig(rows(CAPTURE)))
+    assert not unexplained, "\n".join(unexplained)
+    steps = {
+        kind: kinds[kind]
+        for kind in ("host", "uevents", "interrupts", "readdir", "fd", "node", "state", "newid")
+    }
+    assert steps == {
+        "host": 24, "uevents": 20, "interrupts": 14, "readdir": 6, "fd": 20, "node": 443,
+        "state": 22, "newid": 2,
+    }  # fmt: skip
+    assert needed.keys() == {
+        "a store to `cpu` returns the count",
+        "a vPCI bus names its interrupt after its domain",
+        "storvsc is a SCSI host",
+    }

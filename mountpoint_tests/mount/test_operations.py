@@ -1,0 +1,388 @@
+"""The operations without a mount: what cannot be seen, or not be timed, through the kernel."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
+from fakeproc.mount import glimpses
+from fakeproc.mount.binding import Caller
+from fakeproc.mount.boundary import Boundary
+from fakeproc.mount.flavours import HOST, PROCFS, SYSFS
+from fakeproc.mount.operations import UTIME_NOW, UTIME_OMIT, Operations
+from fakeproc.mount.sysfs import SysfsOperations
+
+
+@dataclass(eq=False)
+class Knob:
+    """A device with one value."""
+
+    value: str = "1\n"
+    shown: int = 0
+
+
+KNOB = Attributes[Knob]()
+
+
+@KNOB.show
+def value_show(knob: Knob) -> str:
+    knob.shown += 1
+    return knob.value
+
+
+@KNOB.store
+def value_store(knob: Knob, data: bytes) -> int | None:
+    match data:
+        case b"refuse":
+            raise OSError(errno.EBUSY, "it is busy")
+        case b"no errno":
+            raise OSError("somebody forgot the errno")
+        case b"mistake":
+            raise ZeroDivisionError
+        case b"exit":
+            raise SystemExit(1)
+        case b"nothing":
+            return 0
+    knob.value = data.decode()
+    return None
+
+
+@KNOB.show(mode=0o444)
+def broken_show(knob: Knob) -> str:
+    raise OSError(errno.EINVAL, "no such ring")
+
+
+@KNOB.store
+def trigger_store(knob: Knob, data: bytes) -> None:
+    knob.value = data.decode()
+
+
+@dataclass
+class Timeline:
+    """The machine's events, counted."""
+
+    steps: int = 0
+
+
+@dataclass
+class Machine:
+    """As much of a machine as the mount knows."""
+
+    knob: Knob | None = field(default_factory=Knob)
+    timeline: Timeline = field(default_factory=Timeline)
+    asked: int = 0
+    refusals: list[tuple[str, bytes, int | None]] = field(default_factory=list)
+
+    def catch_up(self) -> None:
+        self.asked += 1
+
+    def replace(self, knob: Knob | None) -> None:
+        """An event: the device goes, and perhaps another comes."""
+        self.knob = knob
+        self.timeline.steps += 1
+
+    def note_refusal(self, path: str, data: bytes, error: OSError) -> None:
+        self.refusals.append((path, data, error.errno))
+
+
+@dataclass
+class FileInfo:
+    """What libfuse hands over with an open file."""
+
+    flags: int = os.O_RDONLY
+    fh: int = 0
+    direct_io: int = 0
+    lock_owner: int = 1
+
+
+ROOT = Caller(os.geteuid(), os.getegid(), os.getpid())
+
+
+class Mounted:
+    """Two file systems of one machine, and shorthands for what the kernel does."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.caller = ROOT
+        self.ready: list[str] = []
+
+        def knob() -> Directory | None:
+            found = self.machine.knob
+            return None if found is None else Directory((KNOB.on(found),))
+
+        proc = ProcDirectory(entries={"knob": knob, "link": Symlink("knob")})
+        sys = Directory(entries={"knob": knob, "link": Symlink("knob")})
+        boundary = Boundary(self.machine)
+        self.boundary = boundary
+        self.proc = Operations(PROCFS, proc, boundary, lambda: self.ready.append("proc"))
+        self.sys = SysfsOperations(
+            sys, boundary, lambda: self.ready.append("sys"), lambda: self.caller
+        )
+
+    def open(self, operations: Operations, name: str, flags: int = os.O_RDONLY) -> FileInfo:
+        info = FileInfo(flags)
+        assert operations.open(f"/knob/{name}", info) == 0
+        return info
+
+
+@pytest.fixture
+def mounted() -> Mounted:
+    return Mounted()
+
+
+def error_of(operation, *arguments) -> int | None:
+    """The errno by which an operation is refused."""
+    try:
+        operation(*arguments)
+    except OSError as error:
+        return error.errno
+    return None
+
+
+# -- The boundary -----------------------------------------------------------------------
+
+
+def test_ready_when_the_kernel_asks(mounted) -> None:
+    mounted.proc.init("/")
+    mounted.sys.init("/")
+    assert mounted.ready == ["proc", "sys"]
+
+
+def test_there_is_no_flush(mounted) -> None:
+    """It would be one more round trip at every close."""
+    assert not hasattr(mounted.proc, "flush")
+    assert not hasattr(mounted.sys, "flush")
+
+
+def test_procfs_has_no_xattrs_and_no_access(mounted) -> None:
+    """Told once that there are none, the kernel answers EOPNOTSUPP by itself."""
+    for name in ("getxattr", "setxattr", "removexattr", "access"):
+        assert not hasattr(mounted.proc, name)
+
+
+def test_every_request_finds_the_machine_run_up_to_now(mounted) -> None:
+    mounted.proc.getattr("/knob/value")
+    info = mounted.open(mounted.proc, "value")
+    mounted.proc.read("/knob/value", 10, 0, info)
+    mounted.proc.readdir("/", 0)
+    assert mounted.machine.asked == 4
+
+
+@pytest.mark.parametrize("data", [b"no errno", b"mistake", b"exit"])
+def test_a_mistake_is_eio_and_is_logged(mounted, caplog, data) -> None:
+    info = mounted.open(mounted.proc, "value", os.O_WRONLY)
+    assert error_of(mounted.proc.write, "/knob/value", data, 0, info) == errno.EIO
+    assert "Traceback" in caplog.text
+    assert mounted.machine.refusals == []
+    assert not mounted.boundary.lock.locked()
+
+
+def test_one_request_at_a_time(mounted) -> None:
+    with mounted.boundary.lock:
+        thread = threading.Thread(target=mounted.sys.getattr, args=("/knob",))
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+# -- Texts --------------------------------------------------------------------------------
+
+
+def test_a_text_is_rendered_once_for_its_length_and_its_reader(mounted) -> None:
+    assert mounted.proc.getattr("/knob/value")["st_size"] == 2
+    info = mounted.open(mounted.proc, "value")
+    mounted.proc.getattr("/knob/value", info)
+    assert mounted.proc.read("/knob/value", 1, 0, info) == b"1"
+    assert mounted.proc.read("/knob/value", 9, 1, info) == b"\n"
+    assert mounted.machine.knob.shown == 1
+    assert info.direct_io == 1
+
+
+def test_a_glimpse_does_not_outlive_a_write(mounted) -> None:
+    mounted.proc.getattr("/knob/value")
+    mounted.machine.knob.value = "other\n"
+    writer = mounted.open(mounted.sys, "trigger", os.O_WRONLY)  # by another file system
+    mounted.sys.write("/knob/trigger", b"22\n", 0, writer)
+    info = mounted.open(mounted.proc, "value")
+    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+
+
+def test_a_glimpse_does_not_outlive_an_event(mounted) -> None:
+    mounted.proc.getattr("/knob/value")
+    mounted.machine.replace(Knob("22\n"))
+    info = mounted.open(mounted.proc, "value")
+    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+
+
+def test_a_glimpse_does_not_outlive_its_time(mounted, monkeypatch) -> None:
+    monkeypatch.setattr(glimpses, "SECONDS", -1)
+    mounted.proc.getattr("/knob/value")
+    mounted.machine.knob.value = "22\n"
+    info = mounted.open(mounted.proc, "value")
+    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+
+
+def test_a_read_from_the_start_renders_anew(mounted) -> None:
+    info = mounted.open(mounted.proc, "value")
+    assert mounted.proc.read("/knob/value", 9, 0, info) == b"1\n"
+    mounted.machine.knob.value = "22\n"
+    assert mounted.proc.read("/knob/value", 9, 1, info) == b"\n"
+    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+
+
+def test_what_cannot_be_read_has_no_length(mounted) -> None:
+    assert mounted.proc.getattr("/knob/broken")["st_size"] == 0
+    info = mounted.open(mounted.proc, "broken")
+    assert error_of(mounted.proc.read, "/knob/broken", 9, 0, info) == errno.EINVAL
+
+
+def test_the_kernel_looks_again_after_a_short_page(mounted) -> None:
+    """sendfile(2) on sysfs: ESTALE makes the kernel look up the path, and open again."""
+    info = mounted.open(mounted.sys, "value")
+    info.lock_owner = 0  # a page, not a read(2)
+    mounted.sys.read("/knob/value", 4096, 0, info)
+    assert error_of(mounted.sys.open, "/knob/value", FileInfo()) == errno.ESTALE
+    assert mounted.sys.open("/knob/value", FileInfo()) == 0
+    mounted.sys.read("/knob/value", 4096, 0, info)
+    mounted.sys.getattr("/knob/value")
+    assert mounted.sys.open("/knob/value", FileInfo()) == 0
+
+
+# -- Writes -----------------------------------------------------------------------------
+
+
+def test_the_offset_of_a_write_means_nothing(mounted) -> None:
+    info = mounted.open(mounted.proc, "value", os.O_WRONLY)
+    assert mounted.proc.write("/knob/value", b"3\n", 4711, info) == 2
+    assert mounted.machine.knob.value == "3\n"
+
+
+def test_a_refusal_is_noted(mounted) -> None:
+    for operations, path in ((mounted.proc, "/proc"), (mounted.sys, "/sys")):
+        info = mounted.open(operations, "value", os.O_WRONLY)
+        assert error_of(operations.write, "/knob/value", b"refuse", 0, info) == errno.EBUSY
+        refusal = (f"{path}/knob/value", b"refuse", errno.EBUSY)
+        assert mounted.machine.refusals.pop() == refusal
+
+
+def test_a_store_may_say_how_much_it_took(mounted) -> None:
+    info = mounted.open(mounted.proc, "value", os.O_WRONLY)
+    assert mounted.proc.write("/knob/value", b"nothing", 0, info) == 0
+
+
+def test_procfs_opens_what_it_will_not_write(mounted) -> None:
+    info = mounted.open(mounted.proc, "broken", os.O_WRONLY)
+    assert error_of(mounted.proc.write, "/knob/broken", b"1", 0, info) == errno.EIO
+
+
+def test_a_write_to_sysfs_is_a_page_at_most(mounted) -> None:
+    info = mounted.open(mounted.sys, "value", os.O_WRONLY)
+    assert mounted.sys.write("/knob/value", b"1" * 5000, 0, info) == 4096
+    assert mounted.machine.knob.value == "1" * 4096
+
+
+# -- Devices that go ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flavour", [PROCFS, SYSFS], ids=lambda flavour: flavour.name)
+@pytest.mark.parametrize("successor", [None, Knob()], ids=["gone", "replaced"])
+def test_an_open_file_of_a_device_that_has_gone(mounted, flavour, successor) -> None:
+    operations = mounted.proc if flavour is PROCFS else mounted.sys
+    reader = mounted.open(operations, "value")
+    writer = mounted.open(operations, "value", os.O_WRONLY)
+    operations.read("/knob/value", 1, 0, reader)
+    mounted.machine.replace(successor)
+    assert error_of(operations.read, "/knob/value", 1, 1, reader) == flavour.gone
+    assert error_of(operations.read, "/knob/value", 1, 0, reader) == flavour.gone
+    assert error_of(operations.write, "/knob/value", b"1", 0, writer) == flavour.gone
+    assert operations.getattr("/knob/value", reader)["st_mode"] & 0o777 == 0o644  # fstat works
+    operations.release("/knob/value", reader)
+    operations.release("/knob/value", writer)
+    if successor is None:
+        assert error_of(operations.getattr, "/knob/value") == errno.ENOENT
+        assert error_of(operations.open, "/knob/value", FileInfo()) == errno.ENOENT
+
+
+def test_errors_of_what_has_gone() -> None:
+    assert SYSFS.gone == errno.ENODEV
+    assert PROCFS.gone == HOST.gone == errno.EIO
+
+
+# -- Attributes ------------------------------------------------------------------------------
+
+
+def test_attributes(mounted) -> None:
+    directory = mounted.proc.getattr("/")
+    assert stat.S_ISDIR(directory["st_mode"])
+    assert (directory["st_nlink"], directory["st_size"]) == (3, 0)
+    assert directory["st_blksize"] == 1024
+    value = mounted.sys.getattr("/knob/value")
+    assert stat.filemode(value["st_mode"]) == "-rw-r--r--"
+    assert (value["st_size"], value["st_blksize"]) == (4096, 4096)
+    link = mounted.sys.getattr("/link")
+    assert stat.filemode(link["st_mode"]) == "lrwxrwxrwx"
+    assert mounted.sys.readlink("/link") == "knob"
+    assert (value["st_uid"], value["st_gid"]) == (os.geteuid(), os.getegid())
+
+
+def test_a_size_that_the_attribute_gives_itself(mounted) -> None:
+    attribute = Attribute(0o444, "x", lambda: b"x", None, 28672)
+    assert mounted.sys.attributes("/x", attribute)["st_size"] == 28672
+
+
+def test_types_in_readdir(mounted) -> None:
+    entries = {name: attributes["st_mode"] for name, attributes, _ in mounted.sys.readdir("/", 0)}
+    assert entries == {
+        ".": stat.S_IFDIR,
+        "..": stat.S_IFDIR,
+        "knob": stat.S_IFDIR,
+        "link": stat.S_IFLNK,
+    }
+
+
+def test_changes_stay_until_the_device_goes(mounted) -> None:
+    path = "/knob/value"
+    mounted.sys.chmod(path, 0o100600)
+    mounted.sys.chown(path, 1, -1)
+    mounted.sys.chown(path, -1, 2)
+    mounted.sys.setxattr(path, "trusted.x", b"1", 0)
+    attributes = mounted.sys.getattr(path)
+    assert (attributes["st_mode"], attributes["st_uid"], attributes["st_gid"]) == (0o100600, 1, 2)
+    mounted.machine.replace(Knob())
+    attributes = mounted.sys.getattr(path)
+    assert (attributes["st_mode"], attributes["st_uid"]) == (0o100644, os.geteuid())
+    assert mounted.sys.listxattr(path) == ()
+
+
+def test_times(mounted) -> None:
+    path = "/knob/value"
+    before = mounted.proc.getattr(path)
+    mounted.proc.utimens(path, (5, UTIME_OMIT))
+    after = mounted.proc.getattr(path)
+    assert after["st_atime"] == 5
+    assert after["st_mtime"] == before["st_mtime"]
+    mounted.proc.utimens(path, (UTIME_NOW, UTIME_NOW))
+    assert mounted.proc.getattr(path)["st_atime"] > 5
+
+
+def test_xattrs(mounted) -> None:
+    path = "/knob/value"
+    assert error_of(mounted.sys.getxattr, path, "trusted.x") == errno.ENODATA
+    assert (
+        error_of(mounted.sys.setxattr, path, "trusted.x", b"1", os.XATTR_REPLACE) == errno.ENODATA
+    )
+    mounted.sys.setxattr(path, "trusted.x", b"1", os.XATTR_CREATE)
+    assert error_of(mounted.sys.setxattr, path, "trusted.x", b"2", os.XATTR_CREATE) == errno.EEXIST
+    assert mounted.sys.getxattr(path, "trusted.x") == b"1"
+    mounted.sys.removexattr(path, "trusted.x")
+    assert error_of(mounted.sys.removexattr, path, "trusted.x") == errno.ENODATA
+    assert error_of(mounted.sys.setxattr, path, "user.x", b"1", 0) == errno.EOPNOTSUPP
+    assert error_of(mounted.sys.getxattr, path, "bogus") == errno.EOPNOTSUPP
