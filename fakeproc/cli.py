@@ -1,4 +1,4 @@
-"""The command `fakeproc`: mount, umount, list, profiles.
+"""The command `fakeproc`: mount, umount, list, profiles, run.
 
 Exit status: 0; 1 if it cannot be done; 2 if the command or the profile is
 wrong.  What goes wrong is one sentence.
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 
 from fakeproc import __version__
+from fakeproc.run.command import run
 
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
@@ -87,6 +88,9 @@ def command() -> None:
     """Show the /proc and /sys of an emulated Hyper-V guest as a live file system."""
 
 
+command.add_command(run)
+
+
 @command.command(
     epilog=_example(
         "fakeproc mount /tmp/guest",
@@ -126,12 +130,6 @@ def mount(
 
     machine = _machine(profile, clock)
     place = mountpoints.resolved(mountpoint)
-    try:
-        cleared = mountpoints.check(place, allow_other)
-    except (mountpoints.MountError, OSError) as error:
-        raise Failure(_sentence(error)) from error
-    if cleared is not None:
-        click.echo(cleared)
 
     def say_mounted() -> None:
         click.echo(
@@ -139,15 +137,18 @@ def mount(
             f"try: cat {mountpoint}/proc/interrupts; end with: fakeproc umount {mountpoint}"
         )
 
-    if foreground:
-        _log_to_standard_error()
-        try:
-            serve(machine, place, allow_other, say_mounted)
-        except mountpoints.MountError as error:
-            raise Failure(str(error)) from error
-    else:
-        _serve_detached(partial(serve, machine, place, allow_other), registry.log_of(place))
-        say_mounted()
+    try:
+        with mountpoints.prepared(place, allow_other) as cleared:
+            if cleared is not None:
+                click.echo(cleared)
+            if foreground:
+                _log_to_standard_error()
+                serve(machine, place, allow_other, say_mounted)
+            else:
+                _serve_detached(partial(serve, machine, place, allow_other), registry.log_of(place))
+                say_mounted()
+    except (mountpoints.MountError, OSError) as error:
+        raise Failure(_sentence(error)) from error
 
 
 def _machine(profile: str, clock: Literal["real", "manual"]) -> Machine:
@@ -212,9 +213,10 @@ def umount(mountpoint: str) -> None:
 
 @command.command("list", epilog=_example("fakeproc list"))
 def list_mounts() -> None:
-    """List the mounts of this user: mountpoint, profile, pid, memory, age, log.
+    """List the mounts of this user.
 
-    Those of a daemon that died are listed until they are unmounted.
+    Says for each its mountpoint, profile, process, memory, age and log.  Those
+    of a daemon that has died are listed until they are unmounted.
     """
     from fakeproc.mount import registry
 

@@ -106,7 +106,11 @@ def arch_rows(kernel: Kernel) -> tuple[ArchRow, ...]:
         texts = _ARM64_IPIS[version.arm64_ipis]
         ipis = (ArchRow(f"IPI{number}", text) for number, text in enumerate(texts))
         return (*ipis, ArchRow("Err", None))
-    return X86_ROWS_7_2 if version.interrupts_layout == "7.2" else X86_ROWS
+    rows = X86_ROWS_7_2 if version.interrupts_layout == "7.2" else X86_ROWS
+    if kernel.profile.stimer_direct:
+        return rows
+    # ms_hyperv_init_platform installs these vectors only where the host has the feature.
+    return tuple(row for row in rows if row.label not in {"HRE", "HVS"})
 
 
 def label_width(nr_irqs: int, least: int) -> int:

@@ -39,13 +39,26 @@ def cmdline_show(kernel: Kernel) -> str:
 
 @SYSTEM.show
 def cpuinfo_show(kernel: Kernel) -> str:
-    """`arch/x86/kernel/cpu/proc.c: show_cpuinfo`, one paragraph an online CPU."""
+    """`arch/*/kernel: c_show` of cpuinfo, one paragraph an online CPU."""
+    describe = _arm64_cpuinfo if kernel.profile.architecture == "arm64" else _x86_cpuinfo
     return "".join(
-        "\n".join((*_cpuinfo(kernel, cpu), "", "")) for cpu in cpus_in(kernel.cpus.online)
+        "\n".join((*describe(kernel, cpu), "", "")) for cpu in cpus_in(kernel.cpus.online)
     )
 
 
-def _cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
+def _arm64_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
+    midr = kernel.profile.cpus.midr
+    yield f"processor\t: {cpu}"
+    yield "BogoMIPS\t: 50.00"
+    yield f"Features\t: {kernel.profile.cpus.flags}"
+    yield f"CPU implementer\t: 0x{midr >> 24:02x}"
+    yield "CPU architecture: 8"
+    yield f"CPU variant\t: 0x{midr >> 20 & 0xF:x}"
+    yield f"CPU part\t: 0x{midr >> 4 & 0xFFF:03x}"
+    yield f"CPU revision\t: {midr & 0xF}"
+
+
+def _x86_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
     cpus, model = kernel.cpus, kernel.profile.cpus
     package = cpus.package_mask(cpu) & cpus.online
     cores = {cpus.core_of(other) for other in cpus_in(package)}

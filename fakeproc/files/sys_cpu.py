@@ -188,6 +188,8 @@ def active_show(kernel: Kernel) -> str:
 @SMT.show
 def control_show(kernel: Kernel) -> str:
     """Whether the second threads may run."""
+    if kernel.profile.architecture == "arm64":
+        return "notimplemented\n"  # CONFIG_HOTPLUG_SMT is off there
     return "on\n" if kernel.profile.cpus.threads_per_core > 1 else "notsupported\n"
 
 
@@ -279,8 +281,8 @@ def _vulnerabilities(kernel: Kernel) -> Directory:
 
 
 def _is_hotpluggable(it: Cpu) -> bool:
-    """`arch_cpu_is_hotpluggable`: since 6.5 every CPU but the one that boots."""
-    return it.cpu != 0
+    """`arch_cpu_is_hotpluggable`: on x86 every CPU but the one that boots."""
+    return it.cpu > 0 or it.kernel.architecture.boot_cpu_unplugs
 
 
 @CPU.show(name="online", visible=_is_hotpluggable)

@@ -15,6 +15,7 @@ from fakeproc.guest.irq import U32
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
+    from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.irq import IrqCore
 
 __all__ = ["SOFTIRQS", "USER_HZ", "Accounting", "CpuTimes"]
@@ -44,10 +45,8 @@ SYSTEM_SHARE = 2_500
 
 # Of a thousand timer interrupts so many raise each of these softirqs.
 TIMER_SOFTIRQS = {"TIMER": 420, "SCHED": 510, "HRTIMER": 3, "RCU": 350}
-# The row that counts timer interrupts (`HVS`: stimer0 in direct mode).
-TIMER_ROW = "HVS"
 # Of a thousand timer interrupts so many wake another CPU, or call a function there.
-TIMER_IPIS = {"CAL": 400, "RES": 2}
+TIMER_IPIS = {"function": 400, "wake": 2}
 # arch_irq_stat_cpu: what counts into the `intr` total of /proc/stat; TLB, DFR,
 # PIN, NPI, PIW and MIS do not (before v7.2).
 IN_INTR_TOTAL = (
@@ -75,19 +74,35 @@ class Accounting:
         self.arch: dict[str, Counter[int]] = {}
         self._raised: dict[str, Counter[int]] = {}
         self._irqs = irqs
+        self._architecture: Architecture | None = None
         self._charged: dict[int, tuple[CpuTimes, int]] = {}  # and up to when
 
     def count_arch(self, row: str, cpu: int, number: int = 1) -> None:
         """`inc_irq_stat`: an interrupt that only the architecture knows."""
         self.arch.setdefault(row, Counter())[cpu] += number
 
+    @property
+    def architecture(self) -> Architecture:
+        """Who counts timers and calls between processors."""
+        if self._architecture is None:
+            raise RuntimeError("the guest has no architecture yet")
+        return self._architecture
+
+    @architecture.setter
+    def architecture(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+
+    def arch_count(self, row: str, cpu: int) -> int:
+        """How often a CPU has counted on a row."""
+        return self.arch.get(row, Counter())[cpu]
+
     def count_timer(self, cpu: int, number: int) -> None:
         """Timer interrupts, and the interrupts between processors that they lead to."""
-        before = self.arch.get(TIMER_ROW, Counter())[cpu]
-        self.count_arch(TIMER_ROW, cpu, number)
-        for row, share in TIMER_IPIS.items():
+        before = self.architecture.timer_count(cpu)
+        self.architecture.count_timer(cpu, number)
+        for kind, share in TIMER_IPIS.items():
             more = (before + number) * share // 1000 - before * share // 1000
-            self.count_arch(row, cpu, more)
+            self.count_arch(self.architecture.ipi_rows[kind], cpu, more)
 
     def restore_arch(self, row: str, counts: dict[int, int]) -> None:
         """Let a row have counted so much already."""
@@ -99,12 +114,14 @@ class Accounting:
 
     def softirqs(self, name: str, cpu: int) -> int:
         """How often a softirq has run on a CPU."""
-        ticks = self.arch.get(TIMER_ROW, Counter())[cpu]
+        ticks = self.architecture.timer_count(cpu)
         raised = self._raised.get(name, Counter())[cpu]
         return (raised + ticks * TIMER_SOFTIRQS.get(name, 0) // 1000) & U32
 
     def interrupts(self, cpu: int) -> int:
         """All interrupts of a CPU: what it adds to `intr` (`kstat_cpu_irqs_sum`)."""
+        if not self.architecture.in_intr_total:
+            return self._irqs.irqs_sum[cpu]
         rows = self.arch if self._counts_tlb else IN_INTR_TOTAL
         arch = sum(self.arch[row][cpu] & U32 for row in rows if row in self.arch)
         return self._irqs.irqs_sum[cpu] + arch

@@ -58,6 +58,8 @@ class Cpus:
     def modalias(self) -> str:
         """`cpu_modalias`: what udev loads modules for, without the features."""
         cpu = self.profile
+        if cpu.vendor == "ARM":
+            return "cpu:type:aarch64:feature:"
         vendor = {"GenuineIntel": 0, "AuthenticAMD": 2}.get(cpu.vendor, 0xFFFF)
         return f"cpu:type:x86,ven{vendor:04X}fam{cpu.family:04X}mod{cpu.model:04X}:feature:"
 

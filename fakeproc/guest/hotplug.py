@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from fakeproc.guest.cpus import cpus_in
 
 if TYPE_CHECKING:
+    from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq import IrqCore, IrqDesc
     from fakeproc.guest.log import KernelLog
@@ -40,6 +41,7 @@ class Hotplug:
         timeline: Timeline,
         cpus: Cpus,
         irqs: IrqCore,
+        architecture: Architecture,
         synic: Synic,
         timers: TimerPort,
         uevents: Uevents,
@@ -48,6 +50,7 @@ class Hotplug:
         self._timeline = timeline
         self._cpus = cpus
         self._irqs = irqs
+        self._architecture = architecture
         self._synic = synic
         self._timers = timers
         self._uevents = uevents
@@ -134,15 +137,14 @@ class Hotplug:
                 self._migrate(desc)
             elif desc.pending is not None and not desc.pending & others:
                 desc.pending = None  # irq_fixup_move_pending: the move has nowhere to go
-        self._log.say(f"smpboot: CPU {cpu} is now offline")
+        self._log.say(self._architecture.offline_line(cpu))
 
     def _up(self, cpu: int) -> Sleeper[None]:
         """`_cpu_up`; nothing refuses."""
         cpus = self._cpus
         if cpus.is_online(cpu):
             return
-        node = cpus.node_of(cpu)
-        self._log.say(f"smpboot: Booting Node {node} Processor {cpu} APIC 0x{cpu:x}")
+        self._log.say(self._architecture.online_line(cpu, cpus.node_of(cpu)))
         cpus.online |= 1 << cpu
         self._synic.init(cpu)
         self._timers.start_timer(cpu)
@@ -173,7 +175,8 @@ class Hotplug:
         self._irqs.program(desc, desc.affinity)
 
     def _machinecheck(self, action: str, cpu: int) -> None:
-        self._uevent(action, "machinecheck", f"machinecheck{cpu}")
+        if self._architecture.has_machinecheck:
+            self._uevent(action, "machinecheck", f"machinecheck{cpu}")
 
     def _uevent(self, action: str, subsystem: str, name: str) -> None:
         more = {}

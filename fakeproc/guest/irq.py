@@ -80,30 +80,27 @@ class IrqDesc:
 class IrqCore:
     """All interrupts of the guest."""
 
-    def __init__(self, cpus: Cpus, log: KernelLog, floor: int, nr_irqs: int) -> None:
+    def __init__(self, cpus: Cpus, log: KernelLog) -> None:
         self.descs: dict[int, IrqDesc] = {}
         self.default_affinity = cpus.possible
-        # Lowest number for an interrupt that may choose: the IO-APICs' inputs
-        # on x86 (`arch_dynirq_lower_bound`).
-        self.floor = floor
-        self.nr_irqs = nr_irqs
+        self.nr_irqs = 0
         # By CPU, every interrupt ever counted, also of freed descriptors
         # (`kstat.irqs_sum`).
         self.irqs_sum: Counter[int] = Counter()
         self.longest_chip_name = 8  # it is never less, and never shrinks
-        self._lowest_free = floor
+        self._free_from: dict[int, int] = {}  # by floor: below it nothing is free
         self._cpus = cpus
         self._log = log
 
     # Life cycle
 
-    def create(self, chip: IrqChip, hwirq: int, irq: int | None = None) -> IrqDesc:
+    def create(self, chip: IrqChip, hwirq: int, irq: int | None = None, floor: int = 0) -> IrqDesc:
         """Allocate a descriptor: `irq`, or the lowest number free from the floor on."""
         if irq is None:
-            irq = self._lowest_free
+            irq = self._free_from.get(floor, floor)
             while irq in self.descs:
                 irq += 1
-            self._lowest_free = irq + 1
+            self._free_from[floor] = irq + 1
         desc = IrqDesc(irq, chip, hwirq, self.default_affinity)
         self.descs[irq] = desc
         self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
@@ -113,8 +110,9 @@ class IrqCore:
     def free(self, desc: IrqDesc) -> None:
         """Give a descriptor back; its number is the next to be taken if it is lowest."""
         del self.descs[desc.irq]
-        if self.floor <= desc.irq < self._lowest_free:
-            self._lowest_free = desc.irq
+        for floor, free_from in self._free_from.items():
+            if floor <= desc.irq < free_from:
+                self._free_from[floor] = desc.irq
 
     def request(self, desc: IrqDesc, name: str) -> None:
         """`request_irq` without IRQF_SHARED: install an action and start the interrupt.

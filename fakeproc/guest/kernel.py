@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.accounting import Accounting
-from fakeproc.guest.apic import GSI_TOP, ApicChip, nr_irqs_at_boot
+from fakeproc.guest.apic import ApicChip
+from fakeproc.guest.architecture import architecture
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
+from fakeproc.guest.gic import GicChip
 from fakeproc.guest.hotplug import Hotplug
 from fakeproc.guest.irq import IrqCore
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
@@ -36,10 +38,13 @@ class Kernel:
         self.log = KernelLog(timeline)
         self.uevents = Uevents(timeline)
         self.cpus = Cpus(profile.cpus)
-        self.irqs = IrqCore(self.cpus, self.log, GSI_TOP, nr_irqs_at_boot(self.cpus.nr_cpu_ids))
+        self.irqs = IrqCore(self.cpus, self.log)
         self.accounting = Accounting(
             self.irqs, counts_tlb=self.personality.version.counts_tlb_in_intr
         )
+        self.architecture = architecture(profile, self.accounting)
+        self.accounting.architecture = self.architecture
+        self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
         self.vmbus = Vmbus(
             timeline,
             self.cpus,
@@ -48,12 +53,20 @@ class Kernel:
             self.log,
             host,
             self.personality,
+            self.architecture,
             self.uevents,
             profile.vmbus.parent,
             {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
         )
         self.hotplug = Hotplug(
-            timeline, self.cpus, self.irqs, self.vmbus.synic, host, self.uevents, self.log
+            timeline,
+            self.cpus,
+            self.irqs,
+            self.architecture,
+            self.vmbus.synic,
+            host,
+            self.uevents,
+            self.log,
         )
         self._host = host
 
@@ -63,6 +76,7 @@ class Kernel:
         self.log.say(f"Linux version {self.version}", KERN_NOTICE)
         self.log.say(f"Command line: {kernel.cmdline}")
         self.log.say("Hypervisor detected: Microsoft Hyper-V")
+        self.architecture.start(self.irqs)
         self._request_other_irqs()
         for cpu in cpus_in(self.cpus.online):
             self._host.start_timer(cpu)
@@ -75,9 +89,10 @@ class Kernel:
         return f"{kernel.uname_release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
 
     def _request_other_irqs(self) -> None:
-        chips: dict[str, ApicChip] = {}
+        make = GicChip if self.profile.architecture == "arm64" else ApicChip
+        chips: dict[str, GicChip | ApicChip] = {}
         for wanted in self.profile.irqs:
-            chip = chips.setdefault(wanted.chip, ApicChip(wanted.chip))
+            chip = chips.setdefault(wanted.chip, make(wanted.chip))
             desc = self.irqs.create(chip, wanted.hwirq, wanted.irq)
             desc.flow_name, desc.trigger, desc.node = wanted.flow, wanted.trigger, wanted.node
             desc.settable, desc.managed = wanted.settable, wanted.managed
@@ -106,11 +121,11 @@ class Kernel:
         for row, counts in self.profile.arch.items():
             self.accounting.restore_arch(row, counts)
         if not self.personality.series.applied:
-            # The profile's HYP is that of the series, which channels do not count on.
+            # What a profile says of the VMBus as a whole is meant with the series,
+            # where the channels' interrupts count elsewhere.
             for device in self.profile.vmbus.devices:
                 for wanted in device.channels:
-                    for cpu, number in wanted.counts.items():
-                        self.accounting.count_arch("HYP", cpu, number)
+                    self.architecture.restore_vmbus(wanted.counts)
 
     # GuestPort: what the host does to the guest
 
@@ -129,14 +144,14 @@ class Kernel:
         found = {**left_behind, **relids}
         self.vmbus.handle_events(vp, found)
         if not self.personality.series.applied:
-            self.accounting.count_arch("HYP", vp, sum(found.values()))
+            self.architecture.count_vmbus(vp, sum(found.values()))
         if message is not None:
-            self.accounting.count_arch("HYP", vp)
+            self.architecture.count_vmbus(vp, 1)
             self.vmbus.handle_message(message)
 
     def hear_nothing(self, vp: int, count: int) -> None:
         """Control messages that no handler does anything about."""
-        self.accounting.count_arch("HYP", vp, count)
+        self.architecture.count_vmbus(vp, count)
 
     def timer(self, vp: int, count: int) -> None:
         """`hv_stimer0_isr`, in direct mode."""

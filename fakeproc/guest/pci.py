@@ -15,6 +15,7 @@ from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.ida import Ida
 
 if TYPE_CHECKING:
+    from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq import IrqCore, IrqDesc
 
@@ -74,10 +75,13 @@ class PciFunction:
 class Pci:
     """The PCI functions of a guest."""
 
-    def __init__(self, cpus: Cpus, irqs: IrqCore, chip_name: str) -> None:
+    def __init__(
+        self, cpus: Cpus, irqs: IrqCore, architecture: Architecture, chip_name: str
+    ) -> None:
         self.functions: dict[str, PciFunction] = {}  # by address
         self._cpus = cpus
         self._irqs = irqs
+        self._architecture = architecture
         # The name says whether all functions share one MSI domain (before
         # v6.17), whose hwirqs say which is meant, or have one each.
         self._chip_name = chip_name
@@ -91,7 +95,9 @@ class Pci:
         name = self._chip_name.format(address=function.address)
         chip = self._chips.setdefault(name, ApicChip(name))
         for index in range(1 + self._cpus.online.bit_count()):
-            desc = self._irqs.create(chip, self._hwirq(function, index))
+            hwirq = self._hwirq(function, index)
+            floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
+            desc = self._irqs.create(chip, hwirq, floor=floor)
             desc.flow_name, desc.node = "edge", 0
             chip.start(desc, 0)
             if index:

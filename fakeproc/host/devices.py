@@ -102,6 +102,10 @@ def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
         HostChannel(device, index, channel.relid, _monitor(channel.monitor))
         for index, channel in enumerate(wanted.channels)
     ]
+    first = len(device.channels)
+    device.channels += [
+        HostChannel(device, index) for index in range(first, first + wanted.more_subchannels)
+    ]
     return device
 
 

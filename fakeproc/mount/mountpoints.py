@@ -5,7 +5,10 @@ Whatever is found wrong is one sentence that a person can act upon.
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fakeproc.mount import binding, registry
@@ -18,7 +21,7 @@ from fakeproc.mount.mountinfo import (
     unmount,
 )
 
-__all__ = ["MountError", "check", "clear", "directories", "resolved"]
+__all__ = ["MountError", "clear", "directories", "prepared", "resolved"]
 
 FUSE_DEVICE = Path("/dev/fuse")
 FUSE_CONFIGURATION = Path("/etc/fuse.conf")
@@ -38,17 +41,31 @@ def resolved(mountpoint: str) -> Path:
     return Path(os.path.realpath(mountpoint))
 
 
-def check(mountpoint: Path, allow_other: bool) -> str | None:
-    """Raise MountError unless one can mount here.
+@contextmanager
+def prepared(mountpoint: Path, allow_other: bool) -> Iterator[str | None]:
+    """Make sure that one can mount here, and keep others from it for the time of the block.
 
-    What a killed daemon has left is cleared first; returns the sentence that
-    says so, or None.
+    What a killed daemon has left is cleared; yields the sentence that says so,
+    or None.  Raises MountError.
     """
     _check_machine(allow_other)
     _check_directory(mountpoint)
-    cleared = _clear_stale(mountpoint)
-    _check_empty(mountpoint)
-    return cleared
+    with _reserved(mountpoint):
+        cleared = _clear_stale(mountpoint)
+        _check_empty(mountpoint)
+        yield cleared
+
+
+@contextmanager
+def _reserved(mountpoint: Path) -> Iterator[None]:
+    directory = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise MountError(f"another 'fakeproc mount' is at work on {mountpoint}") from error
+    finally:
+        os.close(directory)
 
 
 def _check_machine(allow_other: bool) -> None:

@@ -38,6 +38,7 @@ ARCH_ROWS = {
         "NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL", "TLB", "TRM", "THR", "DFR",
         "MCE", "MCP", "HYP", "HRE", "HVS", "ERR", "MIS", "PIN", "NPI", "PIW", "VPMI",
     }),
+    "arm64": frozenset({f"IPI{number}" for number in range(8)} | {"Err"}),
 }  # fmt: skip
 
 
@@ -126,6 +127,7 @@ class Cpus(_Table):
     khz: int = Field(default=2_793_438, gt=0)
     flags: str = ""
     bugs: str = ""
+    midr: int = 0x413FD0C1  # arm64: the main ID register, a Neoverse N1
     address_bits: tuple[int, int] = (46, 48)  # physical, virtual
     caches: tuple[Cache, ...] = ()
 
@@ -187,6 +189,7 @@ class Device(_Channel):
     class_id: ClassGuid = Field(alias="class")
     instance: UUID
     subchannels: tuple[Subchannel, ...] = ()
+    more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)  # relids as the host likes
     pci: Literal["nic", "nvme"] = "nic"  # what lies behind a vpci device
     # Drivers probe devices side by side, so that which SCSI controller becomes
     # host0 is a race on a real machine.  Who is late here says who loses it.
@@ -252,6 +255,8 @@ class Profile(_Table):
     name: str = ""
     description: str
     architecture: Literal["x86_64", "arm64"] = "x86_64"
+    stimer_direct: bool = True  # x86: timers on a vector of their own, not as messages
+    pic: bool = False  # x86: whether there is a PIC, with 16 interrupts (Generation 1)
     seed: int = 1
     uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
     quiet_s: float = Field(default=0, ge=0)  # how long it is left alone from then on

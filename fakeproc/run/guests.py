@@ -8,12 +8,13 @@ import signal
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fakeproc.mount import binding, mountpoints, registry
+from fakeproc.mount.daemon import serve
 from fakeproc.mount.mountinfo import UnmountError, fusermount, is_stale, mounts_at
 from fakeproc.mount.mountpoints import FUSE_DEVICE, MountError
 from fakeproc.mount.processes import Process, Report, detached, end
@@ -23,10 +24,12 @@ from fakeproc.run.relay import Mask, release_signals
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
 
-__all__ = ["Guest", "GuestError", "KeptGuest", "MountedGuest", "OwnGuest"]
+__all__ = ["Guest", "GuestError", "MountedGuest", "OwnGuest", "mount_to_keep"]
 
 # A daemon that is busy with a long request is waited for.
 _PATIENCE = 5.0
+
+Prepare: TypeAlias = Callable[[], None]
 
 
 class GuestError(Exception):
@@ -34,16 +37,12 @@ class GuestError(Exception):
 
 
 class Guest(ABC):
-    """A guest, as seen by the processes of a run.
-
-    `daemon` is the process that serves it and is to end with the run.
-    """
-
-    daemon: Process | None = None
+    """A guest, as the processes of a run see it."""
 
     def __init__(self, mountpoint: Path, profile: str) -> None:
         self.mountpoint = mountpoint
         self.profile = profile
+        self.daemon: Process | None = None  # that is to end with the run
 
     def surround(self) -> None:
         """In the supervisor, before it has a child: go where the guest will be mounted."""
@@ -51,10 +50,10 @@ class Guest(ABC):
     def start(self, mask: Mask) -> None:
         """In the supervisor: let there be a guest.  Raises GuestError."""
 
+    @abstractmethod
     def enter(self) -> None:
         """In the command: go where the guest is mounted."""
 
-    @abstractmethod
     def end(self) -> None:
         """In the supervisor, when the command has ended.  Raises GuestError if all was not well."""
 
@@ -71,7 +70,7 @@ class OwnGuest(Guest):
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._is_private = _is_mountable_by_us()
+        self._is_private = _may_mount_by_ourselves()
         directory = tempfile.mkdtemp(prefix="guest-", dir=registry.run_directory())
         super().__init__(Path(directory), machine.profile.name)
 
@@ -81,34 +80,119 @@ class OwnGuest(Guest):
             private_mounts()
 
     def start(self, mask: Mask) -> None:
-        """Start the daemon, as an adopted child of the supervisor."""
+        """Start the daemon: a child that the supervisor has adopted, and ends with."""
         supervisor = os.getpid()
 
-        def beside_us(serve: Serve) -> None:
+        def prepare() -> None:
             # The process in between, which made the session, is about to end.
             while os.getppid() == os.getsid(0):
                 time.sleep(0.001)
             die_with_parent(signal.SIGTERM)
+            if os.getppid() != supervisor:
+                raise GuestError("the command has ended already")
             release_signals(mask)
-            if os.getppid() == supervisor:
-                serve()
 
-        _serve(self._machine, self.mountpoint, beside_us, allow_other=self._is_private)
+        # Whoever is in the namespace may look; nobody else can.
+        _serve(self._machine, self.mountpoint, self._is_private, prepare)
         entry = registry.entry_of(self.mountpoint)
         self.daemon = None if entry is None else entry.process
 
-    def end(self) -> None:
-        """End the daemon; say so if it had ended before."""
-        if self.daemon is None or end(self.daemon, _PATIENCE):
-            return
-        raise GuestError(f"the daemon did not end by itself; see {self._log}")
+    def enter(self) -> None:
+        """The command has been started where the guest is."""
 
-    @property
-    def _log(self) -> Path:
-        return registry.log_of(self.mountpoint)
+    def end(self) -> None:
+        """End the daemon, and say so if it could not end well."""
+        if self.daemon is None or registry.entry_of(self.mountpoint) is None:
+            return  # it was unmounted by hand
+        if not self.daemon.is_alive():
+            raise GuestError("the guest's daemon had died before the command ended")
+        if not end(self.daemon, _PATIENCE):
+            raise GuestError("the guest's daemon did not end by itself and was killed")
 
     def clear(self) -> None:
         """Remove the mountpoint, and what a daemon that was killed has left."""
         with suppress(OSError, UnmountError):
             mountpoints.clear(self.mountpoint)
             self.mountpoint.rmdir()
+
+
+class MountedGuest(Guest):
+    """A guest that is there already, and stays."""
+
+    def __init__(self, mountpoint: Path) -> None:
+        entry = registry.entry_of(mountpoint)
+        tree = mountpoint / "proc"
+        is_here = any(mount.is_ours for mount in mounts_at(tree))
+        if is_here and is_stale(tree):
+            raise GuestError(
+                f"the daemon of {mountpoint} has died; clear it with 'fakeproc umount {mountpoint}'"
+            )
+        if not is_here and (entry is None or not entry.is_alive()):
+            raise GuestError(
+                f"nothing of fakeproc is mounted on {mountpoint}; "
+                "'fakeproc list' shows what is where"
+            )
+        super().__init__(mountpoint, mountpoint.name if entry is None else entry.profile)
+        # It may be the own guest of another run, mounted where only that one sees it.
+        self._elsewhere = None if is_here or entry is None else entry.process
+
+    def enter(self) -> None:
+        """Join the run that the guest belongs to, if it does."""
+        if self._elsewhere is not None:
+            join(self._elsewhere.pid)
+
+
+def mount_to_keep(machine: Machine) -> MountedGuest:
+    """Mount a guest that outlives the command, as `fakeproc mount` does."""
+    place = Path(tempfile.mkdtemp(prefix="fakeproc-"))
+    try:
+        mountpoints.check(place, allow_other=False)
+        _serve(machine, place, allow_other=os.geteuid() == 0, prepare=lambda: None)
+    except MountError as error:
+        place.rmdir()
+        raise GuestError(str(error)) from error
+    except GuestError:
+        place.rmdir()
+        raise
+    return MountedGuest(place)
+
+
+def _may_mount_by_ourselves() -> bool:
+    """Whether this user may open the device; raises GuestError where nobody can mount."""
+    if not FUSE_DEVICE.exists():
+        raise GuestError(
+            f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
+            f"container with --device {FUSE_DEVICE} --cap-add SYS_ADMIN"
+        )
+    try:
+        binding.load()
+    except binding.BindingError as missing:
+        raise GuestError(str(missing)) from missing
+    if os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
+        return True
+    if os.geteuid() == 0 or fusermount() is None:
+        raise GuestError(
+            f"you may not use {FUSE_DEVICE}, whose mode must be 0666 for ordinary users "
+            f"('chmod 666 {FUSE_DEVICE}' as root), and there is no fusermount3 to do it for you"
+        )
+    return False
+
+
+def _serve(machine: Machine, place: Path, allow_other: bool, prepare: Prepare) -> None:
+    """Have a daemon serve, after it has prepared itself; return when it does."""
+    log = registry.log_of(place)
+
+    def daemon(report: Report) -> None:
+        layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+        logging.basicConfig(level=logging.INFO, format=layout)
+        try:
+            prepare()
+            serve(machine, place, allow_other, report.ready)
+        except (MountError, GuestError) as error:
+            report.failed(str(error))
+
+    failure = detached(daemon, log)
+    if failure is not None:
+        said = [line for line in log.read_text().splitlines() if line.startswith("fuse")]
+        failure = failure or f"the daemon ended before the tree could be read; see {log}"
+        raise GuestError(": ".join((failure, *said[-1:])))

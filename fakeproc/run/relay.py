@@ -12,9 +12,11 @@ import os
 import resource
 import signal
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
-__all__ = ["attend", "default_dispositions", "end_as", "hold_signals"]
+__all__ = ["Mask", "attend", "end_as", "hold_signals", "release_signals"]
+
+Mask: TypeAlias = set[signal.Signals | int]
 
 # Faults of our own are not to be held back.
 _OURS = {
@@ -33,7 +35,7 @@ _RELAYED = signal.valid_signals() - _OURS
 _FROM_A_PROCESS = 0
 
 
-def hold_signals() -> set[signal.Signals | int]:
+def hold_signals() -> Mask:
     """Let signals wait until they are asked for; returns the mask there was before.
 
     From here on none is lost, whichever process is started when.
@@ -80,15 +82,8 @@ def _reap(child: int, stopped: Callable[[], None]) -> int | None:
             return status
 
 
-def default_dispositions(mask: set[signal.Signals | int]) -> None:
-    """Undo what Python and `hold_signals` have changed, for a program to be executed.
-
-    What was ignored when we were started (by nohup, say) stays ignored.
-    """
-    for signum in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(signum, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+def release_signals(mask: Mask) -> None:
+    """Let signals act again, as they did before `hold_signals`."""
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from fakeproc.guest.accounting import Accounting
+    from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq import IrqCore
     from fakeproc.guest.log import KernelLog
@@ -79,12 +80,14 @@ class Vmbus:
         log: KernelLog,
         host: HostPort,
         personality: Personality,
+        architecture: Architecture,
         uevents: Uevents,
         parent: str,
         probe_delays: Mapping[UUID, int],
     ) -> None:
         self.cpus = cpus
         self.irqs = irqs
+        self.architecture = architecture
         self.series = personality.series
         version = personality.version
         self.connection = Connection(host, log, version.vmbus_versions)
@@ -110,7 +113,7 @@ class Vmbus:
         self.scsi_hosts = Ida()
         self.pci_domains = Ida()
         self.pci_domain_upwards = version.pci_domain_upwards
-        self.pci = Pci(cpus, irqs, version.pci_msi_chip)
+        self.pci = Pci(cpus, irqs, architecture, version.pci_msi_chip)
         self.modifychannels_sent = 0
         self.modifychannels_completed = 0
         self.chip = VMBusChip(cpus, self.channels.get, self._retarget)
@@ -201,7 +204,8 @@ class Vmbus:
             return  # a sub-channel of a device that is gone
         channel = Channel(offer, device, "hv_sock" if offer.is_hvsock else kind.irq_name)
         if self.series.applied:
-            channel.desc = self.irqs.create(self.chip, offer.relid)
+            floor = self.architecture.irq_floor(offer.relid, self.irqs.nr_irqs)
+            channel.desc = self.irqs.create(self.chip, offer.relid, floor=floor)
         self.channels[offer.relid] = channel
         channel.target_cpu = self.placement.choose(channel)
         device.channels.append(channel)

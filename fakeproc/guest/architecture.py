@@ -1,0 +1,199 @@
+"""What differs between x86-64 and arm64: who counts what, and what hotplug says."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.apic import GSI_TOP, nr_irqs_at_boot
+from fakeproc.guest.gic import GicChip
+
+if TYPE_CHECKING:
+    from fakeproc.guest.accounting import Accounting
+    from fakeproc.guest.cpus import Cpus
+    from fakeproc.guest.irq import IrqCore, IrqDesc
+    from fakeproc.profiles.schema import Profile
+
+__all__ = ["X86", "Architecture", "Arm64", "architecture"]
+
+
+class Architecture(ABC):
+    """The architecture's part of the kernel.
+
+    `ipi_rows` names rows of /proc/interrupts that no Linux interrupt counts on;
+    `boot_cpu_unplugs` says whether cpu0 has an `online`.
+    """
+
+    ipi_rows: dict[str, str]  # what calls a function elsewhere, and what wakes
+    boot_cpu_unplugs: bool
+    has_machinecheck: bool  # a device for each CPU, which comes and goes
+    in_intr_total: bool  # whether the architecture's rows count in /proc/stat
+
+    @abstractmethod
+    def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
+        """How many interrupts there can be when it boots."""
+
+    @abstractmethod
+    def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
+        """The lowest number that an interrupt of that hwirq may get."""
+
+    @abstractmethod
+    def start(self, irqs: IrqCore) -> None:
+        """Request the interrupts that are the architecture's own."""
+
+    @abstractmethod
+    def count_vmbus(self, cpu: int, number: int) -> None:
+        """Count interrupts of the VMBus as a whole."""
+
+    @abstractmethod
+    def restore_vmbus(self, counts: dict[int, int]) -> None:
+        """Let the VMBus have counted so much already."""
+
+    @abstractmethod
+    def count_timer(self, cpu: int, number: int) -> None:
+        """Count timer interrupts."""
+
+    @abstractmethod
+    def timer_count(self, cpu: int) -> int:
+        """How many timer interrupts a CPU has had."""
+
+    @abstractmethod
+    def offline_line(self, cpu: int) -> str:
+        """What the log says when a CPU is gone."""
+
+    @abstractmethod
+    def online_line(self, cpu: int, node: int) -> str:
+        """What the log says when a CPU comes."""
+
+
+class X86(Architecture):
+    """`arch/x86`: everything of Hyper-V's arrives on vectors of its own."""
+
+    ipi_rows = {"function": "CAL", "wake": "RES"}  # noqa: RUF012
+    boot_cpu_unplugs = False  # since v6.5; before only by a boot parameter
+    has_machinecheck = True
+    in_intr_total = True
+
+    def __init__(self, accounting: Accounting, *, pic: bool, stimer_direct: bool) -> None:
+        self._accounting = accounting
+        # An old host sends a timer's expiry as a message, which counts on HYP.
+        self.timer_row = "HVS" if stimer_direct else "HYP"
+        self._pic = pic  # Generation 1 has one, and its 16 interrupts
+
+    def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
+        """`arch_probe_nr_irqs`."""
+        del profile
+        return nr_irqs_at_boot(cpus.nr_cpu_ids, 16 if self._pic else 0)
+
+    def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
+        """`arch_dynirq_lower_bound`: above the IO-APIC's inputs."""
+        del hwirq, nr_irqs
+        return GSI_TOP
+
+    def start(self, irqs: IrqCore) -> None:
+        """Nothing: vectors are no Linux interrupts."""
+
+    def count_vmbus(self, cpu: int, number: int) -> None:
+        """`sysvec_hyperv_callback`."""
+        self._accounting.count_arch("HYP", cpu, number)
+
+    def restore_vmbus(self, counts: dict[int, int]) -> None:
+        """HYP is in the profile's [arch] itself; this adds to it."""
+        for cpu, number in counts.items():
+            self.count_vmbus(cpu, number)
+
+    def count_timer(self, cpu: int, number: int) -> None:
+        """`sysvec_hyperv_stimer0`."""
+        self._accounting.count_arch(self.timer_row, cpu, number)
+
+    def timer_count(self, cpu: int) -> int:
+        """HVS of that CPU."""
+        return self._accounting.arch_count(self.timer_row, cpu)
+
+    def offline_line(self, cpu: int) -> str:
+        """`arch/x86/kernel/smpboot.c`."""
+        return f"smpboot: CPU {cpu} is now offline"
+
+    def online_line(self, cpu: int, node: int) -> str:
+        """`arch/x86/kernel/smpboot.c: announce_cpu`."""
+        return f"smpboot: Booting Node {node} Processor {cpu} APIC 0x{cpu:x}"
+
+
+class Arm64(Architecture):
+    """`arch/arm64`: the VMBus and the timer are per-CPU interrupts of the GIC."""
+
+    ipi_rows = {"function": "IPI1", "wake": "IPI0"}  # noqa: RUF012
+    boot_cpu_unplugs = True
+    has_machinecheck = False
+    in_intr_total = False
+
+    NR_IRQS = 64  # with sparse IRQs; it grows
+    IPIS = 8  # numbers 1 to 8 belong to the IPIs
+    TIMER = (11, 20)  # IRQ, PPI of the virtual timer: 16 and 4
+    VMBUS = (12, 18)  # IRQ, and the PPI that OpenVMM and Hyper-V give the VMBus
+
+    def __init__(self, accounting: Accounting, midr: int) -> None:
+        self._accounting = accounting
+        self._midr = midr
+
+    def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
+        """NR_IRQS, whatever there is."""
+        del profile, cpus
+        return self.NR_IRQS
+
+    def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
+        """`irq_domain_alloc_descs`: near the hwirq, so that one tends to be the other."""
+        return max(1, hwirq % nr_irqs)
+
+    def start(self, irqs: IrqCore) -> None:
+        """The IPIs, the timer and the VMBus."""
+        chip = GicChip("GICv3")
+        for number in range(self.IPIS):
+            desc = irqs.create(chip, number, number + 1)
+            desc.settable, desc.in_proc = False, True
+        self._irqs = irqs
+        self._timer = self._per_cpu(irqs, chip, self.TIMER, "level", "arch_timer")
+        self._vmbus = self._per_cpu(irqs, chip, self.VMBUS, "edge", "Hyper-V VMbus")
+
+    @staticmethod
+    def _per_cpu(
+        irqs: IrqCore, chip: GicChip, numbers: tuple[int, int], trigger: str, name: str
+    ) -> IrqDesc:
+        desc = irqs.create(chip, numbers[1], numbers[0])
+        desc.trigger, desc.settable = trigger, False
+        desc.actions.append(name)
+        desc.in_proc = True
+        return desc
+
+    def count_vmbus(self, cpu: int, number: int) -> None:
+        """`vmbus_percpu_isr`; patch 6 counts only those that found a message."""
+        self._irqs.count(self._vmbus, cpu, number)
+
+    def restore_vmbus(self, counts: dict[int, int]) -> None:
+        """Let the VMBus have counted so much already."""
+        for cpu, number in counts.items():
+            self.count_vmbus(cpu, number)
+
+    def count_timer(self, cpu: int, number: int) -> None:
+        """`arch_timer_handler_virt`."""
+        self._irqs.count(self._timer, cpu, number)
+
+    def timer_count(self, cpu: int) -> int:
+        """The arch_timer row of that CPU."""
+        return self._timer.counts.get(cpu, 0)
+
+    def offline_line(self, cpu: int) -> str:
+        """`drivers/firmware/psci/psci.c`."""
+        return f"psci: CPU{cpu} killed (polled 0 ms)"
+
+    def online_line(self, cpu: int, node: int) -> str:
+        """`arch/arm64/kernel/smp.c: secondary_start_kernel`."""
+        del node
+        return f"CPU{cpu}: Booted secondary processor 0x{cpu:010x} [0x{self._midr:08x}]"
+
+
+def architecture(profile: Profile, accounting: Accounting) -> Architecture:
+    """The architecture of a profile."""
+    if profile.architecture == "arm64":
+        return Arm64(accounting, profile.cpus.midr)
+    return X86(accounting, pic=profile.pic, stimer_direct=profile.stimer_direct)
