@@ -138,7 +138,8 @@ def mount(
         )
 
     try:
-        with mountpoints.prepared(place, allow_other) as cleared:
+        with mountpoints.reserved(place):
+            cleared = mountpoints.check(place, allow_other)
             if cleared is not None:
                 click.echo(cleared)
             if foreground:

@@ -142,6 +142,13 @@ def _fuse() -> None:
 
 
 @pytest.fixture(scope="session")
+def _as_root() -> None:
+    """For tests that become other users, or hide parts of the machine."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user: run the tests as root as well")
+
+
+@pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """The command line, with a registry that no other test sees."""
     return CommandLine(tmp_path_factory.mktemp("run"))

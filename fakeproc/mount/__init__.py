@@ -9,6 +9,7 @@ in common is done here, once:
 - `operations`   what the kernel asks of a file system
 - `sysfs`        what kernfs checks and keeps on top of that
 - `permissions`  the owner, group and other of the real kernel
+- `paths`        from paths to nodes
 - `handles`      open files: a reader sees one moment
 - `glimpses`     what was just seen, for the requests that follow
 - `changes`      what chmod, chown, touch and setfattr have changed

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
@@ -176,7 +176,7 @@ def _unmount(mountpoint: Path) -> list[Path]:
         try:
             for _ in mounts_at(directory):
                 unmount(directory)
-            if directory.exists():
+            with suppress(FileNotFoundError):  # whoever has unmounted it may be quicker
                 directory.rmdir()
         except (OSError, UnmountError):
             logger.exception("%s is left behind", directory)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fakeproc.mount import binding, registry
@@ -21,7 +21,7 @@ from fakeproc.mount.mountinfo import (
     unmount,
 )
 
-__all__ = ["MountError", "clear", "directories", "prepared", "resolved"]
+__all__ = ["MountError", "check", "clear", "directories", "reserved", "resolved"]
 
 FUSE_DEVICE = Path("/dev/fuse")
 FUSE_CONFIGURATION = Path("/etc/fuse.conf")
@@ -42,30 +42,33 @@ def resolved(mountpoint: str) -> Path:
 
 
 @contextmanager
-def prepared(mountpoint: Path, allow_other: bool) -> Iterator[str | None]:
-    """Make sure that one can mount here, and keep others from it for the time of the block.
+def reserved(mountpoint: Path) -> Iterator[None]:
+    """Keep others from mounting here for the time of the block.  Raises MountError."""
+    if not mountpoint.is_dir():
+        yield  # there is nothing to keep; `check` says what is wrong
+        return
+    directory = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MountError(f"another 'fakeproc mount' is at work on {mountpoint}") from error
+        yield
+    finally:
+        os.close(directory)
 
-    What a killed daemon has left is cleared; yields the sentence that says so,
-    or None.  Raises MountError.
+
+def check(mountpoint: Path, allow_other: bool) -> str | None:
+    """Raise MountError unless one can mount here.
+
+    What a killed daemon has left is cleared first; returns the sentence that
+    says so, or None.
     """
     _check_machine(allow_other)
     _check_directory(mountpoint)
-    with _reserved(mountpoint):
-        cleared = _clear_stale(mountpoint)
-        _check_empty(mountpoint)
-        yield cleared
-
-
-@contextmanager
-def _reserved(mountpoint: Path) -> Iterator[None]:
-    directory = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise MountError(f"another 'fakeproc mount' is at work on {mountpoint}") from error
-    finally:
-        os.close(directory)
+    cleared = _clear_stale(mountpoint)
+    _check_empty(mountpoint)
+    return cleared
 
 
 def _check_machine(allow_other: bool) -> None:
@@ -154,8 +157,9 @@ def clear(mountpoint: Path) -> bool:
         for _ in mounts_at(directory):
             unmount(directory)
             found = True
-        if directory.is_dir() and not any(directory.iterdir()):
-            directory.rmdir()
+        with suppress(FileNotFoundError):  # a daemon that ends by itself may be quicker
+            if not any(directory.iterdir()):
+                directory.rmdir()
     registry.forget(mountpoint)
     registry.discard_log(mountpoint)
     return found

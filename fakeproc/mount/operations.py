@@ -19,6 +19,7 @@ from fakeproc.mount.boundary import Boundary, request
 from fakeproc.mount.changes import Change, Changes
 from fakeproc.mount.glimpses import Glimpses
 from fakeproc.mount.handles import Handle, Handles
+from fakeproc.mount.paths import Paths
 from fakeproc.mount.permissions import Inode
 
 if TYPE_CHECKING:
@@ -61,9 +62,8 @@ class Operations:
         self.boundary = boundary
         self.changes = Changes()
         self.handles = Handles()
-        self._root = root
         self._on_ready = on_ready
-        self._nodes = Glimpses[Node](boundary)
+        self.paths = Paths(root, boundary)
         self._nlinks = Glimpses[int](boundary)
         self._texts = Glimpses[bytes](boundary)
         self._cut_short: set[str] = set()
@@ -82,7 +82,7 @@ class Operations:
     def getattr(self, path: str, info: FileInfo | None = None) -> dict[str, int]:
         """stat(2), and fstat(2) of an open file, even of one that has gone."""
         handle = None if info is None else self.handles[info.fh]
-        node = self.node(path) if handle is None else handle.node
+        node = self.paths.node(path) if handle is None else handle.node
         return self.attributes(path, node, handle)
 
     def attributes(self, path: str, node: Node, handle: Handle | None = None) -> dict[str, int]:
@@ -139,7 +139,7 @@ class Operations:
     @request
     def readlink(self, path: str) -> str:
         """The target of a symbolic link."""
-        node = self.node(path)
+        node = self.paths.node(path)
         if not isinstance(node, Symlink):
             raise OSError(errno.EINVAL, "not a symbolic link")
         return node.target
@@ -147,13 +147,13 @@ class Operations:
     @request
     def opendir(self, path: str) -> int:
         """Whether the directory is there, and the caller may read it."""
-        self.require(path, self._directory(path), os.R_OK)
+        self.require(path, self.paths.directory(path), os.R_OK)
         return 0
 
     @request
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:  # noqa: ARG002
         """Names and types, so that readers of d_type (irqbalance) see directories."""
-        return list(self._entries(self._directory(path)))
+        return list(self._entries(self.paths.directory(path)))
 
     def _entries(self, directory: Directory) -> Iterator[tuple[str, dict[str, int], int]]:
         for name in (".", ".."):
@@ -171,7 +171,7 @@ class Operations:
     @request
     def open(self, path: str, info: FileInfo) -> int:
         """Remember who is being read or written; render nothing yet."""
-        node = self._attribute(path)
+        node = self.paths.attribute(path)
         self.check_open(path, node, info.flags)
         if info.flags & os.O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
@@ -240,7 +240,7 @@ class Operations:
         Raises OSError once that is not the one that was opened: the device has
         gone, though another may have come by the same name.
         """
-        node = self._find(handle.path)
+        node = self.paths.find(handle.path)
         if isinstance(node, Attribute) and node.owner == handle.node.owner:
             return node
         raise OSError(self.flavour.gone, "the device of this file has gone")
@@ -263,13 +263,13 @@ class Operations:
     def truncate(self, path: str, length: int, info: FileInfo | None = None) -> int:  # noqa: ARG002
         """Every `echo >` does it first; it has no effect."""
         if info is None or not self.handles[info.fh].writable:
-            self.require(path, self.node(path), os.W_OK)
+            self.require(path, self.paths.node(path), os.W_OK)
         return 0
 
     @request
     def chmod(self, path: str, mode: int) -> int:
         """Other permissions, until the node goes."""
-        node = self.node(path)
+        node = self.paths.node(path)
         self.require_owner(path, node)
         change = self.changes.to(path, node)
         change.mode = stat.S_IMODE(mode)
@@ -279,7 +279,7 @@ class Operations:
     @request
     def chown(self, path: str, uid: int, gid: int) -> int:
         """Another owner, until the node goes; -1 leaves it."""
-        node = self.node(path)
+        node = self.paths.node(path)
         self.check_chown(path, node, uid, gid)
         change = self.changes.to(path, node)
         change.uid = change.uid if uid == -1 else uid
@@ -291,7 +291,7 @@ class Operations:
     def utimens(self, path: str, times: Sequence[int] | None = None) -> int:
         """Other times, until the node goes."""
         atime, mtime = times or (UTIME_NOW, UTIME_NOW)
-        node = self.node(path)
+        node = self.paths.node(path)
         if {atime, mtime} <= {UTIME_NOW, UTIME_OMIT}:
             self.require_owner_or_writer(path, node)
         else:
@@ -306,7 +306,7 @@ class Operations:
     @request
     def listxattr(self, path: str) -> Sequence[str]:
         """None, as on procfs."""
-        self.node(path)
+        self.paths.node(path)
         return ()
 
     # -- Changing directories: always refused --------------------------------------
@@ -334,27 +334,27 @@ class Operations:
     @request
     def link(self, path: str, existing: str) -> int:
         """A hard link."""
-        self.node(existing)
+        self.paths.node(existing)
         return self._refuse_entry("link", path)
 
     @request
     def rename(self, old: str, new: str) -> int:
         """Another name."""
-        self.node(old)
+        self.paths.node(old)
         self._require_changeable(old)
-        over = self._find(new) is not None
+        over = self.paths.find(new) is not None
         return self._refuse_entry("rename over" if over else "rename", new)
 
     @request
     def unlink(self, path: str) -> int:
         """No file any more."""
-        self.node(path)
+        self.paths.node(path)
         return self._refuse_entry("unlink", path)
 
     @request
     def rmdir(self, path: str) -> int:
         """No directory any more."""
-        self.node(path)
+        self.paths.node(path)
         return self._refuse_entry("rmdir", path)
 
     def _refuse_entry(self, operation: str, path: str) -> int:
@@ -364,7 +364,7 @@ class Operations:
     def _require_changeable(self, path: str) -> None:
         """Raise OSError if the caller may not change the directory that `path` is in."""
         parent = path.rpartition("/")[0] or "/"
-        self.require(parent, self._directory(parent), os.W_OK | os.X_OK)
+        self.require(parent, self.paths.directory(parent), os.W_OK | os.X_OK)
 
     def refuse(self, operation: str) -> int:
         """Raise the OSError by which this file system does not have an operation.
@@ -373,41 +373,6 @@ class Operations:
         """
         code = self.flavour.refusals[operation]
         raise OSError(code, f"{self.flavour.name} has no {operation}")
-
-    # -- Nodes -----------------------------------------------------------------
-
-    def node(self, path: str) -> Node:
-        """The node at `path`.  Raises ENOENT."""
-        node = self._find(path)
-        if node is None:
-            raise OSError(errno.ENOENT, path)
-        return node
-
-    def _find(self, path: str) -> Node | None:
-        if path == "/":
-            return self._root
-        node = self._nodes.look(path)
-        if node is None:
-            parent, _, name = path.rpartition("/")
-            directory = self._find(parent or "/")
-            node = directory.lookup(name) if isinstance(directory, Directory) else None
-            if node is not None:
-                self._nodes.keep(path, node)
-        return node
-
-    def _attribute(self, path: str) -> Attribute:
-        node = self.node(path)
-        if isinstance(node, Directory):
-            raise OSError(errno.EISDIR, path)
-        if isinstance(node, Symlink):
-            raise OSError(errno.ELOOP, path)
-        return node
-
-    def _directory(self, path: str) -> Directory:
-        node = self.node(path)
-        if not isinstance(node, Directory):
-            raise OSError(errno.ENOTDIR, path)
-        return node
 
     # -- Permissions: the kernel has checked them (`default_permissions`), unless
     #    a subclass says otherwise --------------------------------------------------

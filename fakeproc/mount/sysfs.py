@@ -52,7 +52,7 @@ class SysfsOperations(Operations):
     @request
     def access(self, path: str, wanted: int) -> int:
         """Whether the caller may: asked for a check, or to change into a directory."""
-        self.require(path, self.node(path), wanted)
+        self.require(path, self.paths.node(path), wanted)
         return 0
 
     def require(self, path: str, node: Node, wanted: int) -> None:
@@ -108,7 +108,7 @@ class SysfsOperations(Operations):
     @request
     def getxattr(self, path: str, name: str, position: int = 0) -> bytes:  # noqa: ARG002
         """ENODATA, until somebody sets one."""
-        node = self.node(path)
+        node = self.paths.node(path)
         if not name.startswith(_KNOWN_XATTRS):
             raise OSError(errno.EOPNOTSUPP, name)
         change = self.changes.of(path, node)
@@ -119,7 +119,7 @@ class SysfsOperations(Operations):
     @request
     def setxattr(self, path: str, name: str, value: bytes, options: int, position: int = 0) -> int:  # noqa: ARG002
         """Kept until the node goes, if it is one that kernfs keeps."""
-        node = self.node(path)
+        node = self.paths.node(path)
         self._check_xattr(path, node, name)
         xattrs = self.changes.to(path, node).xattrs
         if options & os.XATTR_CREATE and name in xattrs:
@@ -132,7 +132,7 @@ class SysfsOperations(Operations):
     @request
     def removexattr(self, path: str, name: str) -> int:
         """ENODATA where there is none."""
-        node = self.node(path)
+        node = self.paths.node(path)
         self._check_xattr(path, node, name)
         xattrs = self.changes.to(path, node).xattrs
         if name not in xattrs:
@@ -143,7 +143,7 @@ class SysfsOperations(Operations):
     @request
     def listxattr(self, path: str) -> Sequence[str]:
         """What was set."""
-        change = self.changes.of(path, self.node(path))
+        change = self.changes.of(path, self.paths.node(path))
         return () if change is None else tuple(change.xattrs)
 
     def _check_xattr(self, path: str, node: Node, name: str) -> None:

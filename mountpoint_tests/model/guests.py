@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from functools import cache, partial
+from functools import cache, lru_cache
 from posixpath import normpath
 from typing import NamedTuple
 
@@ -24,12 +24,16 @@ SYSFS_PAGE = 4096
 # Files ---------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4)
+def _root(machine: Machine) -> Directory:
+    """The three trees of a guest, made once, as a mount does."""
+    return Directory(entries={name: make(machine) for name, make in _ROOTS.items()})
+
+
 def node_at(machine: Machine, path: str, follow: bool = True) -> Node | None:
     """The node at an absolute path; symbolic links on the way are followed, the last if asked."""
     names = [name for name in normpath(path).split("/") if name]
-    node: Node | None = Directory(
-        entries={name: partial(make, machine) for name, make in _ROOTS.items()}
-    )
+    node: Node | None = _root(machine)
     for at, name in enumerate(names):
         node = node.lookup(name) if isinstance(node, Directory) else None
         last = at == len(names) - 1
@@ -154,14 +158,15 @@ def captured_toml(capture: str) -> str:
     return toml
 
 
-def captured_profile(capture: str) -> Profile:
+def captured_profile(capture: str, series: str = "as meant") -> Profile:
     """The profile of the guest of a capture."""
-    return profiles.parse(captured_toml(capture), f"{capture}.toml", capture)
+    toml = edited(captured_toml(capture), series=f'"{series}"')
+    return profiles.parse(toml, f"{capture}.toml", capture)
 
 
-def captured_guest(capture: str) -> Machine:
+def captured_guest(capture: str, series: str = "as meant") -> Machine:
     """The guest of a capture, booted; its time stands still."""
-    return Machine(captured_profile(capture), "manual")
+    return Machine(captured_profile(capture, series), "manual")
 
 
 def default_guest() -> Machine:

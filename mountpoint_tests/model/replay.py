@@ -65,12 +65,18 @@ UNKNOWN_CLASS = UUID("deadbeef-0000-0000-0000-000000000000")
 
 
 def offer(machine: Machine, kind: str, relid: int, monitor: int | None = None) -> None:
-    """The host offers a device, and its driver is done with it."""
+    """The host offers a device, and its driver is done with it.
+
+    The captures' drivers open a channel at once. uio_hv_generic, which has fcopy, waits
+    until somebody opens its device.
+    """
     device = HostDevice(CLASS_GUIDS.get(kind, UNKNOWN_CLASS), INSTANCES[kind])
     slot = Monitor(monitor, 0) if monitor else None
     device.channels = [HostChannel(device, 0, relid, slot)]
     machine.host.add(device)
     machine.advance(SECOND)
+    if kind == "fcopy":
+        assert open_channel(machine, relid) is None
 
 
 def rescind(machine: Machine, relid: int) -> None:
@@ -80,13 +86,14 @@ def rescind(machine: Machine, relid: int) -> None:
 
 
 def close(machine: Machine, relid: int) -> None:
-    """A driver closes a channel and its sub-channels, and keeps the device."""
+    """A driver closes a channel and its sub-channels, which the host takes back."""
     device = machine.kernel.vmbus.channels[relid].device
     machine.timeline.finish(machine.kernel.vmbus.disconnect(device))
+    machine.advance(SECOND)
 
 
-def reopen(machine: Machine, relid: int) -> str | None:
-    """A driver opens a channel that it has closed; the errno, if it may not."""
+def open_channel(machine: Machine, relid: int) -> str | None:
+    """A driver opens a channel that is not open; the errno, if it may not."""
     channel = machine.kernel.vmbus.channels[relid]
     try:
         machine.timeline.finish(machine.kernel.vmbus.open(channel, 16384))
@@ -102,7 +109,7 @@ def _host(machine: Machine, command: str) -> str | None:
         case "close":
             close(machine, int(words[0]))
         case "open":
-            return reopen(machine, int(words[0]))
+            return open_channel(machine, int(words[0]))
         case "rescind":
             rescind(machine, int(words[0]))
         case "offer" | "offeri":  # KIND RELID, then INDEX [MONITOR], or which instance
@@ -146,9 +153,11 @@ class ModelFiles:
 
 
 @cache
-def replayed(capture: str) -> tuple[tuple[Row, tuple[Mismatch, ...]], ...]:
+def replayed(
+    capture: str, series: str = "as meant"
+) -> tuple[tuple[Row, tuple[Mismatch, ...]], ...]:
     """Every row of a capture, with what is answered differently."""
-    machine = captured_guest(capture)
+    machine = captured_guest(capture, series)
     return tuple((row, tuple(_replay(machine, row))) for row in rows(capture))
 
 
@@ -168,6 +177,8 @@ def ask(files: Files, row: Row) -> Iterator[Mismatch]:
     match row.kind:
         case "write":
             _bring_to_start(files, row)
+            cpu = files.read(f"{files.channel(row['relid'])}/cpu")
+            yield from _compare(row, "the CPU before it", f"{row['before']}\n", cpu)
             yield from _compare(row, "write(2)", row.answer, files.write(row["write"], row.input))
             yield from _reads(files, row)
         case "state":

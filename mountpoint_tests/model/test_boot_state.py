@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 
 from .captures import of_kind, text_of
@@ -16,9 +18,9 @@ CHANNELS = 21
 
 @pytest.mark.parametrize("capture", BOOTS)
 def test_every_channel_boots_as_recorded(capture):
-    answers = [mismatches for row, mismatches in replayed(capture) if row.get("state") == "boot"]
+    answers = [each for row, each in replayed(capture) if row.get("state") == "boot"]
     assert len(answers) == CHANNELS
-    differing = unexplained([mismatch for each in answers for mismatch in each])
+    differing = unexplained(chain(*answers))
     assert not differing, "\n".join(differing)
 
 

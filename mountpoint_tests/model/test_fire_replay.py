@@ -101,6 +101,16 @@ def _name_of_a_pci_bus(it: Mismatch) -> bool:
                                          "/sys/kernel/irq/49/actions text")(it)  # fmt: skip
 
 
+def _uio_opens_when_it_is_opened(it: Mismatch) -> bool:
+    if it.row.kind == "interrupts":
+        return it.field == "IRQ 45" or (it.row["interrupts"], it.field) == ("hotadd", "HYP")
+    device = ".*/c4e5e7d1-d748-4afc-979d-683167910a55"
+    return nodes("/proc/irq/45(/.*)? type", "/sys/kernel/irq/45/actions text",
+                 f"{device}/channels/31 ring", f"{device}/channels/31/(in_mask|out_mask|read_avail|"
+                 "write_avail) text", f"{device}/((in|out)_.*|state) text",
+                 f"{device} uio")(it)  # fmt: skip
+
+
 def _number_of_a_scsi_host(it: Mismatch) -> bool:
     return nodes(r".*/(00000000|11111111)-0000-8899-[^ /]* host[23]")(it)
 
@@ -134,6 +144,11 @@ OURS = (
         "a vPCI bus names its interrupt after its domain",
         "Patch 4: vpci:%04x. The capture's driver keeps the default name, and has no PCI function.",
         _name_of_a_pci_bus,
+    ),
+    Difference(
+        "uio_hv_generic opens a channel when /dev/uio<n> is opened",
+        "The capture's driver of that name opens it when it is bound, as all of its drivers do.",
+        _uio_opens_when_it_is_opened,
     ),
     Difference(
         "storvsc is a SCSI host",
@@ -188,6 +203,7 @@ class Rig:
         self.machine.kernel.vmbus.pci.plug = lambda *_: None
         self._rows = these
         self._relids = relids
+        self._boundary = Boundary(self.machine)
         self._held: dict[str, Held] = {}
         self._hyp_before: tuple[int, int] | None = None
         self._new_ids = iter(("hv_utils", "hv_storvsc"))
@@ -210,6 +226,7 @@ class Rig:
             "fd": self._fd,
             "online": self._online,
         }
+        self._boundary.stores += 1  # nothing that was seen before is still true
         if row.kind in steps:
             yield from steps[row.kind](row)
         else:
@@ -353,12 +370,11 @@ class Rig:
         self._held.clear()
         later = self._rows[self._rows.index(row) + 1 :]
         end = next((at for at, it in enumerate(later) if it.kind == "fds"), len(later))
-        boundary = Boundary(self.machine)
         for it in later[:end]:
             if it.kind != "fd" or "read" not in it:
                 continue
             flags = os.O_RDWR if "write" in it else os.O_RDONLY
-            self._held[it["fd"]] = _opened(boundary, it["fd"], flags)
+            self._held[it["fd"]] = _opened(self._boundary, it["fd"], flags)
         yield from ()
 
     def _fd(self, row: Row) -> Iterator[Mismatch]:

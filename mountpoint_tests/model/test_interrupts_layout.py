@@ -8,7 +8,6 @@ import pytest
 
 from fakeproc import profiles
 from fakeproc.files.interrupts_layout import label_width
-from fakeproc.guest.apic import nr_irqs_at_boot
 from fakeproc.machine import Machine
 
 from .captures import of_kind, text_of
@@ -211,7 +210,7 @@ def test_label_and_hwirq_grow_by_a_column_each(captured, nr_irqs, more):
 
 @pytest.mark.parametrize(("cpus", "nr_irqs", "width"), [(2, 424, 3), (73, 992, 3), (74, 1000, 4)])
 def test_prec_becomes_4_with_74_cpus_of_a_generation_2_guest(cpus, nr_irqs, width):
-    toml = edited(captured_toml("boot-8cpu"), possible=str(cpus), threads_per_core="1")
+    toml = edited(captured_toml("small-2cpu"), possible=str(cpus), threads_per_core="1")
     machine = Machine(profiles.parse(toml, "wide.toml", "wide"), "manual")
     (intr,) = (line for line in text(machine, "/proc/stat").splitlines() if line[:5] == "intr ")
     assert len(intr.split()) == 2 + nr_irqs

@@ -13,6 +13,7 @@ from fakeproc.profiles import ProfileError
 from .guests import edited, text
 
 SOURCE = profiles.source("hyperv-gen2")
+BUILT_IN = ", ".join(profiles.names())
 
 
 def line_of(toml: str, wanted: str) -> int:
@@ -155,8 +156,8 @@ def test_a_name_in_toml_is_a_path_of_the_working_directory(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nope", "no profile is called 'nope'; built in are: hyperv-gen2"),
-        ("", "no profile is called ''; built in are: hyperv-gen2"),
+        ("nope", f"no profile is called 'nope'; built in are: {BUILT_IN}"),
+        ("", f"no profile is called ''; built in are: {BUILT_IN}"),
         ("/nowhere/nope.toml", "/nowhere/nope.toml: No such file or directory"),
         ("nope.toml", "nope.toml: No such file or directory"),
         ("/", "/: Is a directory"),

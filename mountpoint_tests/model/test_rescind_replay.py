@@ -16,11 +16,12 @@ def test_every_recorded_rescind_and_offer_does_what_it_did() -> None:
         for kind in ("host", "uevents", "interrupts", "readdir", "fd", "node", "state", "newid")
     }
     assert steps == {
-        "host": 24, "uevents": 20, "interrupts": 14, "readdir": 6, "fd": 20, "node": 443,
+        "host": 24, "uevents": 20, "interrupts": 14, "readdir": 7, "fd": 20, "node": 443,
         "state": 22, "newid": 2,
     }  # fmt: skip
     assert needed.keys() == {
         "a store to `cpu` returns the count",
         "a vPCI bus names its interrupt after its domain",
         "storvsc is a SCSI host",
+        "uio_hv_generic opens a channel when /dev/uio<n> is opened",
     }

@@ -36,7 +36,7 @@ FILES = ("proc rw", "proc ro", "proc dir", "sys rw", "sys ro", "sys wo", "sys di
 
 
 @pytest.fixture(scope="module")
-def root(_fuse, cli, tmp_path_factory):
+def root(_as_root, _fuse, cli, tmp_path_factory):
     """A guest that every user may look at."""
     ELSEWHERE.touch()
     with cli.mounted(tmp_path_factory.mktemp("errnos") / "m", "--allow-other") as guest:

@@ -176,6 +176,7 @@ def test_foreground_stays_until_a_signal(cli, tmp_path) -> None:
     assert is_as_it_was(tmp_path)
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_daemon_ends_when_everything_is_unmounted_by_hand(fresh_guest) -> None:
     pid = fresh_guest.pid
     for mountpoint in mounts_below(fresh_guest.root):
@@ -310,6 +311,17 @@ def test_mountpoint_is_one_of_ours(fresh_guest) -> None:
     assert is_running(pid)
 
 
+def test_two_mounts_at_once(cli, tmp_path) -> None:
+    both = [cli.start("mount", tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=30)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1], said
+    assert any("at work" in error or "mounted" in error for error in said)
+    assert len(mounts_below(tmp_path)) == 3
+    assert (tmp_path / FILE).read_text()
+    assert cli("umount", tmp_path).returncode == 0
+    assert is_as_it_was(tmp_path)
+
+
 def test_mountpoint_is_of_another_registry(fresh_guest) -> None:
     other = type(fresh_guest.cli)(fresh_guest.root.parent)
     root = fresh_guest.root
@@ -317,6 +329,7 @@ def test_mountpoint_is_of_another_registry(fresh_guest) -> None:
     assert refused(other("mount", root), sentence)
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_something_else_is_mounted_there(cli, tmp_path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "fakeproc-test", tmp_path], check=True)
     try:
@@ -446,6 +459,7 @@ def in_a_namespace(environment: dict[str, str], *script: str) -> subprocess.Comp
 FAKEPROC = shlex.join([sys.executable, "-m", "fakeproc"])
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_no_fuse_device(cli, tmp_path) -> None:
     hidden = in_a_namespace(
         cli.environment, "mount -t tmpfs none /dev", f"{FAKEPROC} mount {tmp_path}"
@@ -488,6 +502,7 @@ def test_the_other_package_called_fuse(cli, tmp_path) -> None:
     assert refused(done, ".*fuse: this is the package fuse-python, which hides fusepy.*")
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_mount_refused_by_the_kernel(cli, tmp_path) -> None:
     """As in a container: /dev/fuse is there, the right to mount is not."""
     command = [sys.executable, "-m", "fakeproc", "mount", str(tmp_path)]
@@ -540,7 +555,7 @@ CLOSED_DEVICE = OPEN_DEVICE.replace("666", "600")
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
+def home(_as_root) -> Iterator[Path]:
     """A directory of the user's, with an empty one to mount on."""
     home = Path(tempfile.mkdtemp(prefix="fakeproc-user-"))
     for directory in (home, home / "m", home / "run"):
@@ -551,7 +566,7 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def user(cli, home) -> Callable[..., subprocess.CompletedProcess[str]]:
+def user(_as_root, cli, home) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a script as root, in which $USER_DOES and $FAKEPROC are the user's."""
     environment = cli.environment | {
         "XDG_RUNTIME_DIR": f"{home}/run",
