@@ -259,8 +259,11 @@ class GuestPort(Protocol):
     def timer(self, vp: int, count: int) -> None:
         """Let a virtual processor's timer expire `count` times."""
 
-    def raise_irq(self, irq: int, count: int) -> None:
-        """Let a device that is not the VMBus's raise its interrupt `count` times."""
+    def raise_irq(self, irq: int, count: int) -> bool:
+        """Let a device that is not the VMBus's raise its interrupt `count` times.
+
+        False where there is no such interrupt (any more).
+        """
 
     def jam_event_flag(self, vp: int, relid: int) -> None:
         """Set an event flag that no interrupt will ever consume: a fault."""

@@ -160,6 +160,7 @@ class Timeline:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.now = clock.now()
+        self.steps = 0  # events so far: what was seen before another one may have changed
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
 
@@ -178,6 +179,7 @@ class Timeline:
 
     def _step(self) -> None:
         due, _, action = heapq.heappop(self._queue)
+        self.steps += 1
         self.now = max(self.now, due)
         action()
 

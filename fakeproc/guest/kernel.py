@@ -158,11 +158,13 @@ class Kernel:
         if self.cpus.is_online(vp):
             self.accounting.count_timer(vp, count)
 
-    def raise_irq(self, irq: int, count: int) -> None:
+    def raise_irq(self, irq: int, count: int) -> bool:
         """An interrupt of the IO-APIC or an MSI: handled where the guest has steered it."""
         desc = self.irqs.descs.get(irq)
-        if desc is not None and desc.chip is not self.vmbus.chip:
-            self.irqs.fire(desc, count)
+        if desc is None or desc.chip is self.vmbus.chip:
+            return False
+        self.irqs.fire(desc, count)
+        return True
 
     def jam_event_flag(self, vp: int, relid: int) -> None:
         """An event flag that is set and never consumed."""

@@ -105,7 +105,7 @@ V6_12 = replace(
     arm64_ipis="6.12",
     unsettable_affinity_errno=EPERM,  # v6.12, commit eb29369fa543
     unsettable_affinity_mode=0o444,  # v6.12, commit c7718e5c76d4
-    nlink_counts_files=True,  # seen on 6.12.95 and 6.12.117, not before nor after
+    nlink_counts_files=True,  # seen on 6.12.95; not on 6.12.117, nor on any other
     cpu_files=V6_10.cpu_files | {"enabled"},  # v6.11
     netvsc_channels=None,  # v6.12
 )

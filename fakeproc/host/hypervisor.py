@@ -120,7 +120,7 @@ class Host:
             case ModifyChannel(relid, target_vp):
                 self._retarget_later(self.relids.taken[relid], target_vp)
             case RelidReleased(relid):
-                self.relids.release(relid)
+                self._release(relid)
         return HvStatus.SUCCESS
 
     def send_packet(self, packet: SubchannelRequest) -> None:
@@ -150,6 +150,15 @@ class Host:
             for other in channel.device.channels[1:]:
                 if other.relid:
                     self._rescind(other, self.latency.cleanup)
+
+    def _release(self, relid: int) -> None:
+        """Take a relid back; a device that has lost its primary channel loses the others."""
+        channel = self.relids.taken.get(relid)
+        if channel is not None and channel.index == 0:
+            for other in channel.device.channels[1:]:
+                if other.relid:
+                    self._rescind(other, self.latency.cleanup)
+        self.relids.release(relid)
 
     def _retarget_later(self, channel: HostChannel, target_vp: int) -> None:
         """Act on a ModifyChannel when it is its turn: no message overtakes another."""
@@ -301,10 +310,9 @@ class Host:
         for channel in self.relids.taken.values():
             if channel.traffic is not None:
                 self._settle(channel)
-        for irq, line in self.lines.items():
-            count = line.take(self._timeline.now)
-            if count:
-                self.guest.raise_irq(irq, count)
+        for irq, line in list(self.lines.items()):
+            if not self.guest.raise_irq(irq, line.take(self._timeline.now)):
+                del self.lines[irq]
         if self.timer_rate:
             for vp, timer in self._timers.items():
                 self._settle_timer(vp, timer)
