@@ -39,7 +39,7 @@ class Boundary:
     @property
     def moment(self) -> tuple[int, int]:
         """Another one, once a write or an event may have changed what there is to see."""
-        return self.stores, getattr(self.machine.timeline, "steps", 0)
+        return self.stores, self.machine.timeline.steps
 
 
 class Bounded(Protocol):

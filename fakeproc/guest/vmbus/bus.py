@@ -217,13 +217,14 @@ class Vmbus:
 
     def _register(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_device_register`: the device, its driver, and only then channels/."""
+        primary = device.primary  # which may go while the driver probes
         self.devices[device.name] = device
         self.uevent(device, "add", MODALIAS=device.modalias)
         if self.driver_core.autoprobe:
             yield self._probe_delays.get(device.offer.instance_id, 0)
             yield from self.driver_core.attach(device)
-        if not device.primary.rescinded:
-            self._add_channel_kobj(device.primary)
+        if not primary.rescinded:
+            self._add_channel_kobj(primary)
 
     def uevent(self, device: VmbusDevice, action: str, **more: str) -> None:
         """Tell udev of a device."""

@@ -66,9 +66,10 @@ class DriverCore:
         driver = driver or self.match(device)
         if driver is None:
             return
+        primary = device.primary  # which may go while somebody else has the lock
         yield from device.lock.acquire()
         try:
-            if device.driver is None and not device.primary.rescinded:
+            if device.driver is None and not primary.rescinded:
                 yield from self._really_probe(driver, device)
         except OSError as error:
             self._say_probe_failed(device, error)
