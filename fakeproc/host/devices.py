@@ -74,11 +74,12 @@ class Relids:
 
     def __init__(self) -> None:
         self.taken: dict[int, HostChannel] = {}
+        self._as_preferred = True
 
     def take(self, channel: HostChannel) -> None:
         """Give a channel a relid; raises LookupError when none is left."""
         preferred = channel.preferred
-        if preferred is not None and preferred not in self.taken:
+        if self._as_preferred and preferred is not None and preferred not in self.taken:
             channel.relid = preferred
         else:
             channel.relid = next(n for n in range(1, MAX_RELID + 2) if n not in self.taken)
@@ -86,6 +87,12 @@ class Relids:
                 channel.relid = 0
                 raise LookupError("the host has no relid left")
         self.taken[channel.relid] = channel
+
+    def forget(self) -> None:
+        """Take every relid back, and from now on give them out as they come."""
+        for relid in list(self.taken):
+            self.release(relid)
+        self._as_preferred = False
 
     def release(self, relid: int) -> None:
         """Let a relid be given out again."""

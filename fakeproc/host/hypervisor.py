@@ -35,6 +35,8 @@ from fakeproc.messages import (
     RequestOffers,
     RescindChannelOffer,
     SubchannelRequest,
+    Unload,
+    UnloadResponse,
     VersionResponse,
 )
 from fakeproc.timeline import MICROSECOND, Timeline
@@ -82,6 +84,7 @@ class Host:
         self._profile = profile
         self._guest: GuestPort | None = None
         self._retargeted = 0  # when the last ModifyChannel that has come is acted on
+        self._connection = 0  # how often the guest has ended one
         self._drawn = 0  # sources so far: each draws from a seed of its own
 
     def connect(self, guest: GuestPort) -> None:
@@ -121,6 +124,8 @@ class Host:
                 self._retarget_later(self.relids.taken[relid], target_vp)
             case RelidReleased(relid):
                 self._release(relid)
+            case Unload():
+                self._unload()
         return HvStatus.SUCCESS
 
     def send_packet(self, packet: SubchannelRequest) -> None:
@@ -160,6 +165,19 @@ class Host:
                     self._rescind(other, self.latency.cleanup)
         self.relids.release(relid)
 
+    def _unload(self) -> None:
+        """Forget every channel.  What comes next is the same machine, on another host maybe.
+
+        So relids are no longer what they were, connections by socket are gone,
+        and what was on its way to the guest is lost.
+        """
+        for channel in self.relids.taken.values():
+            self._settle(channel)
+        self.relids.forget()
+        self.devices = [device for device in self.devices if not device.is_hvsock]
+        self._connection += 1
+        self._answer(UnloadResponse())
+
     def _retarget_later(self, channel: HostChannel, target_vp: int) -> None:
         """Act on a ModifyChannel when it is its turn: no message overtakes another."""
         now, relid = self._timeline.now, channel.relid
@@ -178,9 +196,13 @@ class Host:
             self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
 
     def _answer(self, message: HostMessage, delay: int = 0) -> None:
-        self._timeline.after(
-            self.latency.message + delay, lambda: self.guest.interrupt(MESSAGE_VP, {}, message)
-        )
+        connection = self._connection
+
+        def deliver() -> None:
+            if connection == self._connection:
+                self.guest.interrupt(MESSAGE_VP, {}, message)
+
+        self._timeline.after(self.latency.message + delay, deliver)
 
     # Devices that come and go
 
@@ -274,8 +296,12 @@ class Host:
         self._timers[vp] = self.draw(self.timer_rate or 0, "steady", f"timer {vp}")
 
     def stop_timer(self, vp: int) -> None:
-        """Switch it off, once it has been heard up to now."""
-        self._settle_timer(vp, self._timers[vp])
+        """Switch it off.
+
+        Whatever was to interrupt the processor by now has done so: the
+        processor goes offline next.
+        """
+        self.settle()
         del self._timers[vp]
 
     def begin_traffic(self, quiet: int) -> None:
@@ -288,9 +314,10 @@ class Host:
     def _begin_traffic(self) -> None:
         profile = self._profile
         wanted = {c.relid: c for d in profile.vmbus.devices for c in d.channels if c.rate}
-        for relid, channel in self.relids.taken.items():
-            if channel.traffic is None and relid in wanted:
-                self.set_traffic(channel, wanted[relid].rate, wanted[relid].traffic)
+        for channel in self.relids.taken.values():
+            wish = wanted.get(channel.preferred or channel.relid)
+            if channel.traffic is None and wish is not None:
+                self.set_traffic(channel, wish.rate, wish.traffic)
         for irq in profile.irqs:
             if irq.rate and irq.irq not in self.lines:
                 self.set_irq_traffic(irq.irq, irq.rate, irq.traffic)
