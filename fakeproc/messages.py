@@ -35,6 +35,8 @@ __all__ = [
     "RequestOffers",
     "RescindChannelOffer",
     "SubchannelRequest",
+    "Unload",
+    "UnloadResponse",
     "VersionResponse",
 ]
 
@@ -122,6 +124,11 @@ class RelidReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class Unload:
+    """End the connection: forget every channel of mine."""
+
+
+@dataclass(frozen=True, slots=True)
 class SubchannelRequest:
     """Offer me `count` sub-channels of the device whose primary channel is `relid`.
 
@@ -202,6 +209,11 @@ class ModifyChannelResponse:
     status: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class UnloadResponse:
+    """The connection has ended."""
+
+
 GuestMessage: TypeAlias = (
     InitiateContact
     | RequestOffers
@@ -211,6 +223,7 @@ GuestMessage: TypeAlias = (
     | CloseChannel
     | ModifyChannel
     | RelidReleased
+    | Unload
 )
 HostMessage: TypeAlias = (
     VersionResponse
@@ -221,6 +234,7 @@ HostMessage: TypeAlias = (
     | GpadlTorndown
     | OpenChannelResult
     | ModifyChannelResponse
+    | UnloadResponse
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from errno import EINVAL
+from errno import EINVAL, EPERM
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -30,6 +30,7 @@ __all__ = [
     "interrupt_command",
     "latency_command",
     "offer_command",
+    "power_command",
     "rescind_command",
     "run",
     "traffic_command",
@@ -247,6 +248,19 @@ def ethtool_command(machine: Machine, words: list[str]) -> Action:
     if number > most:
         raise ValueError(f"the adapter has no more than {most} channels")
     return lambda: machine.timeline.finish(netvsc.set_channels(kernel.vmbus, device, number))
+
+
+def power_command(machine: Machine, words: list[str]) -> Action:
+    """`hibernate`: be switched off, and resume."""
+    if words != ["hibernate"]:
+        raise ValueError("it is not: hibernate")
+
+    def hibernate() -> None:
+        if not machine.profile.vmbus.hibernation:
+            raise OSError(EPERM, "the host does not let the guest hibernate")
+        machine.timeline.finish(machine.kernel.vmbus.suspend.hibernate())
+
+    return hibernate
 
 
 def latency_command(machine: Machine, words: list[str]) -> Action:

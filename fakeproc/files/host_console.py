@@ -12,6 +12,7 @@ from fakeproc.files.host_commands import (
     interrupt_command,
     latency_command,
     offer_command,
+    power_command,
     rescind_command,
     run,
     traffic_command,
@@ -88,6 +89,18 @@ def ethtool_show(machine: Machine) -> str:
 def ethtool_store(machine: Machine, data: bytes) -> None:
     """`GUID|RELID combined N`: close all channels of an adapter, and open N."""
     run(machine, data, ethtool_command)
+
+
+@CONSOLE.show
+def power_show(machine: Machine) -> str:
+    """`running`, and how often it has resumed from hibernation."""
+    return f"running, resumed {machine.kernel.vmbus.suspend.resumed} times\n"
+
+
+@CONSOLE.store
+def power_store(machine: Machine, data: bytes) -> None:
+    """`hibernate`; OSError EPERM where the host does not let it, EOPNOTSUPP for a driver."""
+    run(machine, data, power_command)
 
 
 @CONSOLE.show

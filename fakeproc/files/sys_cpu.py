@@ -130,7 +130,7 @@ def isolated_show(kernel: Kernel) -> str:
 @ROOT.show
 def nohz_full_show(kernel: Kernel) -> str:
     """No `nohz_full=`: on some kernels a null pointer, printed as wide as the mask has bits."""
-    if kernel.personality.version.nohz_full_null:
+    if kernel.profile.architecture in kernel.personality.version.nohz_full_null:
         return f"{'(null)':>{kernel.cpus.nr_cpu_ids}}\n"
     return "\n"
 
@@ -198,13 +198,18 @@ def control_store(kernel: Kernel, data: bytes) -> None:
     """`__store_smt_control`.
 
     Raises OSError ENODEV without second threads; EINVAL for all that is not
-    on, off, forceoff, 1 or their number; EBUSY for switching them off, which
-    is not emulated.
+    on, off, forceoff, 1 or their number, or where numbers mean nothing yet;
+    EBUSY for switching them off, which is not emulated.
     """
     most = kernel.profile.cpus.threads_per_core
-    if most == 1:
+    takes_number = kernel.personality.version.smt_takes_number
+    known = _word(data) in {"on", "off", "forceoff"}
+    # Where it takes numbers, whether there are threads is looked at first.
+    if kernel.profile.architecture == "arm64" or (most == 1 and (known or takes_number)):
         raise OSError(ENODEV, "the cores have one thread")
     threads = {"on": most, "off": 1, "forceoff": 1}.get(_word(data))
+    if threads is None and not takes_number:
+        raise OSError(EINVAL, "neither on, off nor forceoff")
     if threads is None:
         try:
             threads = parse_int(data)
@@ -269,12 +274,15 @@ def cpu_root_directory(kernel: Kernel) -> Directory:
 
 def _vulnerabilities(kernel: Kernel) -> Directory:
     bugs = kernel.profile.cpus.bugs.split()
-    return Directory(
-        entries={
-            name: constant(f"{text if bug in bugs else 'Not affected'}\n")
-            for name, (bug, text) in VULNERABILITIES.items()
-        }
-    )
+    texts = {
+        name: text if bug in bugs else "Not affected"
+        for name, (bug, text) in VULNERABILITIES.items()
+    }
+    for file in kernel.personality.version.cpu_files:
+        directory, _, name = file.rpartition("/")
+        if directory == "vulnerabilities":
+            texts[name] = "Not affected"
+    return Directory(entries={name: constant(f"{text}\n") for name, text in texts.items()})
 
 
 # cpuN
@@ -296,6 +304,18 @@ def cpu_online_store(it: Cpu, data: bytes) -> None:
     """Let it run or not; OSError EINVAL for neither, EBUSY where it must stay."""
     words = it.kernel.personality.version.bool_takes_enable
     it.kernel.hotplug.set_online(it.cpu, parse_bool(data, enable_words=words))
+
+
+def _has_capacity(it: Cpu) -> bool:
+    """While it runs: on arm64 always, on x86 on newer kernels."""
+    known = it.kernel.profile.architecture == "arm64" or _has("cpu_capacity")(it.kernel)
+    return known and it.kernel.cpus.is_online(it.cpu)
+
+
+@CPU.show(visible=_has_capacity)
+def cpu_capacity_show(_it: Cpu) -> str:
+    """How much it can do, compared with the others: as much as any."""
+    return "1024\n"
 
 
 @CPU.show(mode=0o400)

@@ -70,9 +70,9 @@ def uevent_store(_kernel: Kernel, data: bytes) -> None:
 
 
 @BUS.show
-def hibernation_show(_kernel: Kernel) -> str:
-    """Whether the host lets the guest hibernate: not unless it was set up to."""
-    return "0\n"
+def hibernation_show(kernel: Kernel) -> str:
+    """Whether the host lets the guest hibernate."""
+    return f"{kernel.profile.vmbus.hibernation:d}\n"
 
 
 @DRIVER.store

@@ -17,7 +17,7 @@ __all__ = ["channel_directory", "ring_of"]
 
 CHANNEL = Attributes[DeviceChannel]()
 
-RING_SIZE = 4 << 20  # uio_hv_generic.c: ring_buffer_bin_attr, two rings of 2 MiB
+RING_SIZE = 4 << 20  # uio_hv_generic.c: ring_buffer_bin_attr, two rings of 2 MiB, before v6.16
 
 
 def ring_of(ring: Ring | None) -> Ring:
@@ -150,7 +150,15 @@ def _shows_ring(it: DeviceChannel) -> bool:
     return it.channel.device.shows_rings
 
 
-@CHANNEL.show(mode=0o600, size=RING_SIZE, visible=_shows_ring)
+def _ring_size(it: DeviceChannel) -> int:
+    """Both rings: what most take, or where it is an attribute like others what these do."""
+    driver = it.channel.device.driver
+    if driver is None or not it.kernel.personality.version.ring_is_attribute:
+        return RING_SIZE
+    return 2 * driver.ring_size_of(it.channel.device)
+
+
+@CHANNEL.show(mode=0o600, size=_ring_size, visible=_shows_ring)
 def ring_show(_it: DeviceChannel) -> str:
     """The rings, for mmap(2) alone: OSError EIO."""
     raise OSError(EIO, "the rings can only be mapped")

@@ -113,7 +113,10 @@ def _declare_ring_files() -> None:
         def shown(it: Device) -> str:
             primary = it.device.primary
             ring = ring_of(primary.outbound if direction == "out" else primary.inbound)
-            return f"{getattr(ring, field)}\n"
+            value: int = getattr(ring, field)
+            if not (direction == "out" and it.kernel.personality.version.index_is_unsigned):
+                value -= (value & 1 << 31) << 1  # %d of an u32
+            return f"{value}\n"
 
         return shown
 
@@ -196,7 +199,7 @@ def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
 
 def _channels_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
     """channels/: made after the device, so that udev may see the one without the other."""
-    channels = {channel.relid: channel for channel in device.channels if channel.in_sysfs}
+    channels = {c.sysfs_name: c for c in device.channels if c.sysfs_name is not None}
 
     def make(relid: int) -> Directory | None:
         channel = channels.get(relid)

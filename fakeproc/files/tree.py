@@ -33,6 +33,7 @@ T = TypeVar("T")
 Show: TypeAlias = Callable[[T], str]
 Store: TypeAlias = Callable[[T, bytes], int | None]
 Mode: TypeAlias = int | Callable[[T], int]
+Size: TypeAlias = int | Callable[[T], int]
 
 __all__ = [
     "Attribute",
@@ -193,7 +194,7 @@ class _Declaration(Generic[T]):
     show: Show[T] | None = None
     store: Store[T] | None = None
     mode: Mode[T] | None = None
-    size: int | None = None
+    size: Size[T] | None = None
     visible: Callable[[T], bool] | None = None
 
     def permissions(self, subject: T) -> int:
@@ -221,7 +222,7 @@ class Attributes(Generic[T]):
         *,
         name: str | None = None,
         mode: Mode[T] | None = None,
-        size: int | None = None,
+        size: Size[T] | None = None,
         visible: Callable[[T], bool] | None = None,
     ) -> Callable[[Show[T]], Show[T]]: ...
     def show(
@@ -231,7 +232,7 @@ class Attributes(Generic[T]):
         *,
         name: str | None = None,
         mode: Mode[T] | None = None,
-        size: int | None = None,
+        size: Size[T] | None = None,
         visible: Callable[[T], bool] | None = None,
     ) -> Show[T] | Callable[[Show[T]], Show[T]]:
         """Declare what a read returns; the file exists while `visible` says so."""
@@ -298,7 +299,7 @@ class Attributes(Generic[T]):
             owner,
             None if show is None else lambda: show(subject).encode(),
             None if store is None else lambda data: store(subject, data),
-            declaration.size,
+            declaration.size(subject) if callable(declaration.size) else declaration.size,
         )
 
 

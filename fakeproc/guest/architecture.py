@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.apic import GSI_TOP, nr_irqs_at_boot
 from fakeproc.guest.gic import GicChip
+from fakeproc.guest.personality import VERSIONS
 
 if TYPE_CHECKING:
     from fakeproc.guest.accounting import Accounting
@@ -70,12 +71,14 @@ class X86(Architecture):
     """`arch/x86`: everything of Hyper-V's arrives on vectors of its own."""
 
     ipi_rows = {"function": "CAL", "wake": "RES"}  # noqa: RUF012
-    boot_cpu_unplugs = False  # since v6.5; before only by a boot parameter
     has_machinecheck = True
     in_intr_total = True
 
-    def __init__(self, accounting: Accounting, *, pic: bool, stimer_direct: bool) -> None:
+    def __init__(
+        self, accounting: Accounting, *, pic: bool, stimer_direct: bool, boot_cpu_unplugs: bool
+    ) -> None:
         self._accounting = accounting
+        self.boot_cpu_unplugs = boot_cpu_unplugs
         # An old host sends a timer's expiry as a message, which counts on HYP.
         self.timer_row = "HVS" if stimer_direct else "HYP"
         self._pic = pic  # Generation 1 has one, and its 16 interrupts
@@ -129,12 +132,12 @@ class Arm64(Architecture):
 
     NR_IRQS = 64  # with sparse IRQs; it grows
     IPIS = 8  # numbers 1 to 8 belong to the IPIs
-    TIMER = (11, 20)  # IRQ, PPI of the virtual timer: 16 and 4
-    VMBUS = (12, 18)  # IRQ, and the PPI that OpenVMM and Hyper-V give the VMBus
+    TIMER, VMBUS = 11, 12  # their IRQs
 
-    def __init__(self, accounting: Accounting, midr: int) -> None:
+    def __init__(self, accounting: Accounting, profile: Profile) -> None:
         self._accounting = accounting
-        self._midr = midr
+        self._midr = profile.cpus.midr
+        self._gic = profile.gic
 
     def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
         """NR_IRQS, whatever there is."""
@@ -152,8 +155,9 @@ class Arm64(Architecture):
             desc = irqs.create(chip, number, number + 1)
             desc.settable, desc.in_proc = False, True
         self._irqs = irqs
-        self._timer = self._per_cpu(irqs, chip, self.TIMER, "level", "arch_timer")
-        self._vmbus = self._per_cpu(irqs, chip, self.VMBUS, "edge", "Hyper-V VMbus")
+        timer, vmbus = self._gic.timer, self._gic.vmbus
+        self._timer = self._per_cpu(irqs, chip, (self.TIMER, timer), "level", "arch_timer")
+        self._vmbus = self._per_cpu(irqs, chip, (self.VMBUS, vmbus), "edge", "Hyper-V VMbus")
 
     @staticmethod
     def _per_cpu(
@@ -195,5 +199,12 @@ class Arm64(Architecture):
 def architecture(profile: Profile, accounting: Accounting) -> Architecture:
     """The architecture of a profile."""
     if profile.architecture == "arm64":
-        return Arm64(accounting, profile.cpus.midr)
-    return X86(accounting, pic=profile.pic, stimer_direct=profile.stimer_direct)
+        return Arm64(accounting, profile)
+    kernel = profile.kernel
+    asked_for = "cpu0_hotplug" in kernel.cmdline.split()
+    return X86(
+        accounting,
+        pic=profile.pic,
+        stimer_direct=profile.stimer_direct,
+        boot_cpu_unplugs=asked_for and VERSIONS[kernel.version].cpu0_hotplug,
+    )

@@ -119,7 +119,7 @@ class Kernel:
                     for cpu, number in wanted.counts.items():
                         self.vmbus.callback(channel, cpu, number)
         for row, counts in self.profile.arch.items():
-            self.accounting.restore_arch(row, counts)
+            self.architecture.restore(row, counts)
         if not self.personality.series.applied:
             # What a profile says of the VMBus as a whole is meant with the series,
             # where the channels' interrupts count elsewhere.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from errno import EIO, EPERM
 from typing import Literal, TypeAlias
 
-__all__ = ["Personality", "Series", "Version", "personality"]
+__all__ = ["VERSIONS", "Personality", "Series", "Version", "personality"]
 
 InterruptsLayout: TypeAlias = Literal["6.1", "6.13", "7.2"]
 
@@ -34,7 +34,9 @@ class Version:
     # CPUs
     bool_takes_enable: bool  # kstrtobool: e(nable) and d(isable)
     cpu_files: frozenset[str]  # in /sys/devices/system/cpu, beyond those of 6.1
-    nohz_full_null: bool  # prints (null) where it is not set
+    nohz_full_null: frozenset[str]  # architectures that print (null) where it is not set
+    cpu0_hotplug: bool  # whether this boot parameter gives x86's cpu0 an `online`
+    smt_takes_number: bool  # smt/control: threads a core
     # VMBus
     vmbus_versions: tuple[tuple[int, int], ...]
     netvsc_channels: int | None  # None: max(16, half the cores)
@@ -79,7 +81,9 @@ V6_1 = Version(
     nlink_counts_files=False,
     bool_takes_enable=False,
     cpu_files=frozenset(),
-    nohz_full_null=True,
+    nohz_full_null=frozenset({"x86_64"}),
+    cpu0_hotplug=True,
+    smt_takes_number=False,
     vmbus_versions=_PROTOCOLS,
     netvsc_channels=8,
     fcopy_driver="hv_utils",
@@ -93,6 +97,8 @@ V6_1 = Version(
 V6_10 = replace(
     V6_1,
     arm64_ipis="6.10",  # v6.7
+    cpu0_hotplug=False,  # v6.5, "x86/smp: Make CPU0 not hotpluggable"
+    smt_takes_number=True,  # v6.6, commit 7f48405c3c34
     # v6.6: "crash: hotplug support"
     cpu_files=frozenset({"crash_hotplug"}),
     # v6.11, commit 540588772ed0, of the day the series was posted.  A freed
@@ -107,6 +113,8 @@ V6_12 = replace(
     unsettable_affinity_mode=0o444,  # v6.12, commit c7718e5c76d4
     nlink_counts_files=True,  # seen on 6.12.95; not on 6.12.117, nor on any other
     cpu_files=V6_10.cpu_files | {"enabled"},  # v6.11
+    # By v6.12, as NR_CPUS grew: cpumasks are off the stack there, too.
+    nohz_full_null=frozenset({"x86_64", "arm64"}),
     netvsc_channels=None,  # v6.12
 )
 V6_18 = replace(
@@ -114,7 +122,10 @@ V6_18 = replace(
     interrupts_layout="6.13",  # v6.13, commit f9ed1f7c2e26
     nlink_counts_files=False,
     bool_takes_enable=True,  # v6.16
-    nohz_full_null=False,  # between v6.13 and v6.18
+    nohz_full_null=frozenset(),  # between v6.13 and v6.18
+    # By v6.18; cpu_capacity is x86's, arm64 has always had it.
+    cpu_files=V6_12.cpu_files
+    | {"cpu_capacity", "vulnerabilities/ghostwrite", "vulnerabilities/old_microcode"},
     parses_before_version=True,  # v6.15, with vmbus_channel_set_cpu
     rebinds_when_offlining=True,  # v6.15, "hv_synic_cleanup: rebind channels"
     ring_is_attribute=True,  # v6.16, "uio_hv_generic: Fix ring buffer sysfs creation path"

@@ -39,7 +39,7 @@ from fakeproc.messages import (
     UnloadResponse,
     VersionResponse,
 )
-from fakeproc.timeline import MICROSECOND, Timeline
+from fakeproc.timeline import MICROSECOND, MILLISECOND, Timeline
 
 if TYPE_CHECKING:
     from fakeproc.profiles.schema import Profile
@@ -63,6 +63,7 @@ class Latency:
 
     message: int = 50 * MICROSECOND  # to answer anything but
     cleanup: int = 500 * MICROSECOND  # to see that closed sub-channels have no use
+    give_up: int = 20 * MILLISECOND  # to wait for a guest to let a device go
     ack: int = 300 * MICROSECOND  # a ModifyChannel: to act on it and to say so
 
 
@@ -152,17 +153,13 @@ class Host:
         self._settle(channel)
         channel.open = False
         if channel.index == 0:
-            for other in channel.device.channels[1:]:
-                if other.relid:
-                    self._rescind(other, self.latency.cleanup)
+            self._rescind_subchannels(channel.device)
 
     def _release(self, relid: int) -> None:
         """Take a relid back; a device that has lost its primary channel loses the others."""
         channel = self.relids.taken.get(relid)
         if channel is not None and channel.index == 0:
-            for other in channel.device.channels[1:]:
-                if other.relid:
-                    self._rescind(other, self.latency.cleanup)
+            self._rescind_subchannels(channel.device)
         self.relids.release(relid)
 
     def _unload(self) -> None:
@@ -227,11 +224,19 @@ class Host:
         """Take a sub-channel away, or with its primary channel a whole device.
 
         The guest closes the primary channel of a device that goes, and with
-        that its sub-channels go.
+        that its sub-channels go; those of a guest that cannot say so go too.
         """
+        self._rescind(channel)
         if channel.index == 0 and channel.device in self.devices:
             self.devices.remove(channel.device)
-        self._rescind(channel)
+            self._timeline.after(
+                self.latency.give_up, lambda: self._rescind_subchannels(channel.device)
+            )
+
+    def _rescind_subchannels(self, device: HostDevice) -> None:
+        for channel in device.channels[1:]:
+            if channel.relid:
+                self._rescind(channel, self.latency.cleanup)
 
     def _rescind(self, channel: HostChannel, delay: int = 0) -> None:
         if channel.leaving:

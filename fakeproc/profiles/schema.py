@@ -19,6 +19,7 @@ __all__ = [
     "Cache",
     "Cpus",
     "Device",
+    "Gic",
     "Isolation",
     "Kernel",
     "Memory",
@@ -106,6 +107,13 @@ class Isolation(_Table):
 
     managed_irq: frozenset[Cpu] = frozenset()
     domain: frozenset[Cpu] = frozenset()
+
+
+class Gic(_Table):
+    """arm64: interrupts of which each CPU has its own, as the firmware's tables number them."""
+
+    timer: int = Field(default=20, ge=16, lt=32)  # of the virtual timer
+    vmbus: int = Field(default=18, ge=16, lt=32)
 
 
 class Cpus(_Table):
@@ -205,7 +213,8 @@ class Device(_Channel):
 class VMBus(_Table):
     """The bus that the host offers, and where Linux hangs it."""
 
-    protocol: Literal["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3"] = "5.3"
+    protocol: Literal["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3", "6.0"] = "5.3"
+    hibernation: bool = False  # whether the ACPI tables let the guest hibernate (S4)
     parent: str = "LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00"  # below /sys/devices
     devices: tuple[Device, ...] = ()
 
@@ -263,6 +272,7 @@ class Profile(_Table):
     timer_rate: Rate = 0.0  # timer interrupts a second, of each CPU
     kernel: Kernel = Kernel()
     cpus: Cpus
+    gic: Gic = Gic()
     memory: Memory = Memory()
     vmbus: VMBus = VMBus()
     irqs: tuple[OtherIrq, ...] = ()
@@ -290,6 +300,8 @@ class Profile(_Table):
             for cpu in {irq.effective, *(irq.affinity or ())}:
                 if cpu >= self.cpus.possible:
                     raise ValueError(f"irqs: IRQ {irq.irq} names CPU {cpu}, which is not possible")
+        if self.vmbus.hibernation and self.architecture == "arm64":
+            raise ValueError("vmbus.hibernation: there is no S4 on arm64")
         unknown = set(self.arch) - ARCH_ROWS[self.architecture]
         if unknown:
             raise ValueError(f"arch: no row is called {min(unknown)}")

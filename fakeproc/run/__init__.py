@@ -13,7 +13,8 @@ The modules:
 
 - `namespace`    system calls: namespaces, mounts, who dies with whom
 - `window`       which files of the guest go where, and what of the host stays
-- `guests`       the guest: one of the command's own, or one that is mounted
+- `guests`       the guest, as the three see it; one that is mounted already
+- `own_guest`    a guest of the command's own, and its daemon
 - `relay`        a process that waits for another and stands in for it
 - `descendants`  what a command has left running
 - `session`      who starts whom, and who cleans up

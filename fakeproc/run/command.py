@@ -100,11 +100,14 @@ def _guest(
     profile: str, clock: Literal["real", "manual"], mountpoint: str | None, keep: bool
 ) -> Guest:
     from fakeproc.mount import mountpoints
-    from fakeproc.run.guests import MountedGuest, OwnGuest, mount_to_keep
 
     _find_registry_as_root_of_a_namespace()
     if mountpoint is not None:
+        from fakeproc.run.guests import MountedGuest
+
         return MountedGuest(mountpoints.resolved(mountpoint))
+    from fakeproc.run.own_guest import OwnGuest, mount_to_keep
+
     machine = _machine(profile, clock)
     return mount_to_keep(machine) if keep else OwnGuest(machine)
 

@@ -1,43 +1,27 @@
-"""The guest of a run: one of the command's own, or one that is mounted already."""
+"""The guest of a run, as its processes see it; here one that is mounted already."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import tempfile
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from fakeproc.mount import binding, mountpoints, registry
-from fakeproc.mount.daemon import serve
-from fakeproc.mount.mountinfo import UnmountError, fusermount, is_stale, mounts_at
-from fakeproc.mount.mountpoints import FUSE_DEVICE, MountError
-from fakeproc.mount.processes import Process, Report, detached, end
-from fakeproc.run.namespace import die_with_parent, join, private_mounts
-from fakeproc.run.relay import Mask, release_signals
+from fakeproc.mount import registry
+from fakeproc.mount.mountinfo import is_stale, mounts_at
+from fakeproc.run.namespace import join
+from fakeproc.run.relay import Mask
 
 if TYPE_CHECKING:
-    from fakeproc.machine import Machine
+    from fakeproc.mount.processes import Process
 
-__all__ = ["Guest", "GuestError", "MountedGuest", "OwnGuest", "mount_to_keep"]
-
-# A daemon that is busy with a long request is waited for.
-_PATIENCE = 5.0
-
-Prepare: TypeAlias = Callable[[], None]
+__all__ = ["Guest", "GuestError", "MountedGuest"]
 
 
 class GuestError(Exception):
     """There is no such guest, or none can be had; the message is a sentence that says why."""
 
 
-class Guest(ABC):
-    """A guest, as the processes of a run see it."""
+class Guest:
+    """A guest, as the processes of a run see it; one that asks nothing of them."""
 
     def __init__(self, mountpoint: Path, profile: str) -> None:
         self.mountpoint = mountpoint
@@ -50,7 +34,6 @@ class Guest(ABC):
     def start(self, mask: Mask) -> None:
         """In the supervisor: let there be a guest.  Raises GuestError."""
 
-    @abstractmethod
     def enter(self) -> None:
         """In the command: go where the guest is mounted."""
 
@@ -59,61 +42,6 @@ class Guest(ABC):
 
     def clear(self) -> None:
         """In the front, at last: leave nothing behind."""
-
-
-class OwnGuest(Guest):
-    """A guest for the time of a command, mounted where nobody else sees it.
-
-    For an ordinary user that is a user namespace, in which one may mount; where
-    one may not open the device, fusermount3 mounts it outside.
-    """
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._is_private = _may_mount_by_ourselves()
-        directory = tempfile.mkdtemp(prefix="guest-", dir=registry.run_directory())
-        super().__init__(Path(directory), machine.profile.name)
-
-    def surround(self) -> None:
-        """Give the supervisor, and so the daemon, mounts of their own."""
-        if self._is_private:
-            private_mounts()
-
-    def start(self, mask: Mask) -> None:
-        """Start the daemon: a child that the supervisor has adopted, and ends with."""
-        supervisor = os.getpid()
-
-        def prepare() -> None:
-            # The process in between, which made the session, is about to end.
-            while os.getppid() == os.getsid(0):
-                time.sleep(0.001)
-            die_with_parent(signal.SIGTERM)
-            if os.getppid() != supervisor:
-                raise GuestError("the command has ended already")
-            release_signals(mask)
-
-        # Whoever is in the namespace may look; nobody else can.
-        _serve(self._machine, self.mountpoint, self._is_private, prepare)
-        entry = registry.entry_of(self.mountpoint)
-        self.daemon = None if entry is None else entry.process
-
-    def enter(self) -> None:
-        """The command has been started where the guest is."""
-
-    def end(self) -> None:
-        """End the daemon, and say so if it could not end well."""
-        if self.daemon is None or registry.entry_of(self.mountpoint) is None:
-            return  # it was unmounted by hand
-        if not self.daemon.is_alive():
-            raise GuestError("the guest's daemon had died before the command ended")
-        if not end(self.daemon, _PATIENCE):
-            raise GuestError("the guest's daemon did not end by itself and was killed")
-
-    def clear(self) -> None:
-        """Remove the mountpoint, and what a daemon that was killed has left."""
-        with suppress(OSError, UnmountError):
-            mountpoints.clear(self.mountpoint)
-            self.mountpoint.rmdir()
 
 
 class MountedGuest(Guest):
@@ -140,59 +68,3 @@ class MountedGuest(Guest):
         """Join the run that the guest belongs to, if it does."""
         if self._elsewhere is not None:
             join(self._elsewhere.pid)
-
-
-def mount_to_keep(machine: Machine) -> MountedGuest:
-    """Mount a guest that outlives the command, as `fakeproc mount` does."""
-    place = Path(tempfile.mkdtemp(prefix="fakeproc-"))
-    try:
-        mountpoints.check(place, allow_other=False)
-        _serve(machine, place, allow_other=os.geteuid() == 0, prepare=lambda: None)
-    except MountError as error:
-        place.rmdir()
-        raise GuestError(str(error)) from error
-    except GuestError:
-        place.rmdir()
-        raise
-    return MountedGuest(place)
-
-
-def _may_mount_by_ourselves() -> bool:
-    """Whether this user may open the device; raises GuestError where nobody can mount."""
-    if not FUSE_DEVICE.exists():
-        raise GuestError(
-            f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
-            f"container with --device {FUSE_DEVICE} --cap-add SYS_ADMIN"
-        )
-    try:
-        binding.load()
-    except binding.BindingError as missing:
-        raise GuestError(str(missing)) from missing
-    if os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
-        return True
-    if os.geteuid() == 0 or fusermount() is None:
-        raise GuestError(
-            f"you may not use {FUSE_DEVICE}, whose mode must be 0666 for ordinary users "
-            f"('chmod 666 {FUSE_DEVICE}' as root), and there is no fusermount3 to do it for you"
-        )
-    return False
-
-
-def _serve(machine: Machine, place: Path, allow_other: bool, prepare: Prepare) -> None:
-    """Have a daemon serve, after it has prepared itself; return when it does."""
-    log = registry.log_of(place)
-
-    def daemon(report: Report) -> None:
-        layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-        logging.basicConfig(level=logging.INFO, format=layout)
-        try:
-            prepare()
-            serve(machine, place, allow_other, report.ready)
-        except (MountError, GuestError) as error:
-            report.failed(str(error))
-
-    failure = detached(daemon, log)
-    if failure is not None:
-        said = [line for line in log.read_text().splitlines() if line.startswith("fuse")]
-        failure = failure or f"the daemon ended before the tree could be read; see {log}"
-        raise GuestError(": ".join((failure, *said[-1:])))

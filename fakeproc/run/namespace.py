@@ -38,7 +38,7 @@ _SYSCTL = Path("/proc/sys")
 
 
 class NamespaceError(Exception):
-    """This system does not let us; the message is a sentence that says why and what helps."""
+    """What we need is forbidden here; the message is a sentence that says why and what helps."""
 
 
 def _check(result: int, subject: str) -> None:
@@ -121,7 +121,7 @@ def join(pid: int) -> None:
 
 def _is_elsewhere(pid: int, kind: str) -> bool:
     try:
-        return not os.path.samefile(f"/proc/{pid}/ns/{kind}", f"/proc/self/ns/{kind}")
+        return not Path(f"/proc/{pid}/ns/{kind}").samefile(f"/proc/self/ns/{kind}")
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ESRCH):
             raise ProcessLookupError(errno.ESRCH, "it has ended", f"process {pid}") from error

@@ -1,9 +1,9 @@
 """A process that waits for another and stands in for it.
 
-Whoever signals the front means the command.  What the terminal sends (Ctrl-C,
-Ctrl-\\, Ctrl-Z) it sends to the command itself, which is in the same process
-group, so that is not passed on a second time; which of both it was, the kernel
-says with the signal.
+Whoever signals the front means the command.  What the terminal sends (Ctrl-C, Ctrl-Z)
+it sends to the command itself, which is in the same process group, so that is
+not passed on a second time; which of both it was, the kernel says with the
+signal.
 """
 
 from __future__ import annotations

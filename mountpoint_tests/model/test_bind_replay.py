@@ -70,7 +70,9 @@ def test_who_was_unbound_is_bound_again(driver) -> None:
         assert write(machine, f"/sys/bus/vmbus/drivers/{driver}/unbind", name.encode()) == 36
         machine.advance(SECOND)
         rows_now = interrupt_rows(text(machine, "/proc/interrupts"))
-        gone = {label for label, row in before.items() if row.hwirq in map(str, (relid, *subchannels))}
+        gone = {
+            label for label, row in before.items() if row.hwirq in map(str, (relid, *subchannels))
+        }
         assert before.keys() - rows_now.keys() == gone
         assert write(machine, f"/sys/bus/vmbus/drivers/{driver}/bind", name.encode()) == 36
         machine.advance(SECOND)

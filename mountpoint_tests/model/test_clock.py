@@ -127,7 +127,9 @@ def say(machine: Machine, command: bytes) -> int | str:
 
 def shown(machine: Machine) -> tuple[str, float, str]:
     machine.catch_up()
-    mode, now, rate = re.fullmatch(r"(\w+) (\d+\.\d{6})(?: rate (\S+))?\n", text(machine, "/host/clock")).groups()
+    mode, now, rate = re.fullmatch(
+        r"(\w+) (\d+\.\d{6})(?: rate (\S+))?\n", text(machine, "/host/clock")
+    ).groups()
     return mode, float(now), rate
 
 

@@ -26,6 +26,7 @@ MODES = {
     "rescind": 0o200,
     "ethtool": 0o644,
     "clock": 0o644,
+    "power": 0o644,
     "latency": 0o644,
     "fault": 0o644,
     "log": 0o444,
@@ -139,11 +140,13 @@ BAD = [
         "advance", "advance -1", "advance x", "advance 1 1", "advance inf", "advance 1e300",
         "real 12", "backwards",
     )),
-    *(("latency", line) for line in ("x", "ack", "ack -1", "ack x", "ack 1 1", "0.5", "ack inf", "ack 1e300")),
+    *(("latency", line) for line in (
+        "x", "ack", "ack -1", "ack x", "ack 1 1", "0.5", "ack inf", "ack 1e300",
+    )),
     *(("fault", line) for line in (
-        "x", "post", "post x", "post einval 0", "post einval -1", "post einval x", "post einval 1 1",
-        "modifychannel", "modifychannel nak nak", "open", "open fail x", "pending", "pending 500",
-        "pending x", "clear all",
+        "x", "post", "post x", "post einval 0", "post einval -1", "post einval x",
+        "post einval 1 1", "modifychannel", "modifychannel nak nak", "open", "open fail x",
+        "pending", "pending 500", "pending x", "clear all",
     )),
 ]  # fmt: skip
 EMPTY = ["", "\n", " \n\t\n"]
@@ -271,7 +274,9 @@ def test_what_was_written_is_read_back(name, lines, expected):
 @pytest.mark.parametrize("name", ["fault", "latency"])
 def test_what_is_read_can_be_written(name):
     one, other = default_guest(), default_guest()
-    for line in (b"pending 19\nopen fail 3\npost enobufs 1",) if name == "fault" else (b"ack 1.25",):
+    for line in (
+        (b"pending 19\nopen fail 3\npost enobufs 1",) if name == "fault" else (b"ack 1.25",)
+    ):
         assert write(one, f"/host/{name}", line) > 0
     shown = text(one, f"/host/{name}")
     assert write(other, f"/host/{name}", shown.encode()) == len(shown)
@@ -290,7 +295,9 @@ def test_state_json_says_what_the_files_of_the_guest_say():
     machine.catch_up()
     state = json.loads(text(machine, "/host/state.json"))
     assert state["schema"] == 1
-    assert state["time_s"] == pytest.approx(float(text(machine, "/host/clock").split()[1]), abs=1e-6)
+    assert state["time_s"] == pytest.approx(
+        float(text(machine, "/host/clock").split()[1]), abs=1e-6
+    )
     table = interrupt_rows(text(machine, "/proc/interrupts"))
     for irq, found in state["irqs"].items():
         assert found["hwirq"] == int(text(machine, f"/sys/kernel/irq/{irq}/hwirq"))
@@ -303,7 +310,9 @@ def test_state_json_says_what_the_files_of_the_guest_say():
     assert state["arch"]["HYP"] == {"0": table["HYP"].counts[0]}
     assert state["cpus"]["online"] == list(range(8))
     devices = state["vmbus"]["devices"]
-    assert set(devices) == {name for name, _ in node_at(machine, "/sys/bus/vmbus/devices").children()}
+    assert set(devices) == {
+        name for name, _ in node_at(machine, "/sys/bus/vmbus/devices").children()
+    }
     for name, device in devices.items():
         path = f"/sys/bus/vmbus/devices/{name}"
         mapping = "".join(f"{c['relid']}:{c['target_cpu']}\n" for c in device["channels"])

@@ -62,11 +62,20 @@ def inputs(seed: int, number: int) -> list[tuple[str, bytes, int]]:
                 (f"{cpu}/cpu{random.randint(1, 7)}/online", random.choice("01")),
                 ("/host/interrupt", f"{relid} {random.randint(1, 5000)}"),
                 ("/host/interrupt", f"message {random.randint(1, 9)}"),
-                ("/host/traffic", f"{relid} {random.random() * 1000} {random.choice(('steady', 'poisson'))}"),
-                ("/host/offer", random.choice(("hv_sock", "fc", "netvsc subchannels=3", "vpci", "x"))),
+                (
+                    "/host/traffic",
+                    f"{relid} {random.random() * 1000} {random.choice(('steady', 'poisson'))}",
+                ),
+                (
+                    "/host/offer",
+                    random.choice(("hv_sock", "fc", "netvsc subchannels=3", "vpci", "x")),
+                ),
                 ("/host/rescind", f"{relid}"),
                 ("/host/latency", f"ack {random.random() / 10}"),
-                ("/host/fault", random.choice(("modifychannel nak", "post einval", "open fail", "clear", "y"))),
+                (
+                    "/host/fault",
+                    random.choice(("modifychannel nak", "post einval", "open fail", "clear", "y")),
+                ),
                 ("/host/clock", f"advance {random.random()}"),
                 ("/sys/bus/vmbus/drivers/hv_netvsc/unbind", "0022486b-1fa4-0022-486b-1fa40022486b"),
                 ("/sys/bus/vmbus/drivers/hv_netvsc/bind", "0022486b-1fa4-0022-486b-1fa40022486b"),
@@ -106,7 +115,9 @@ def test_looking_in_between_makes_no_difference():
     one, other = default_guest(), default_guest()
     assert run(one, 7) == run(other, 7, look_between=True)
     first, second = everything(one), everything(other)
-    assert {path for path in first.keys() | second.keys() if first.get(path) != second.get(path)} == set()
+    assert {
+        path for path in first.keys() | second.keys() if first.get(path) != second.get(path)
+    } == set()
 
 
 def test_other_inputs_and_other_seeds_read_differently():

@@ -48,11 +48,16 @@ def state(machine: Machine, name: str) -> str:
 
 
 def actions(machine: Machine) -> list[str]:
-    return [f"{event.action} {event.devpath.rpartition('/')[2]}" for event in machine.kernel.uevents.events]
+    return [
+        f"{event.action} {event.devpath.rpartition('/')[2]}"
+        for event in machine.kernel.uevents.events
+    ]
 
 
 def rows(machine: Machine) -> dict[str, str]:
-    return {label: row.name for label, row in interrupt_rows(text(machine, "/proc/interrupts")).items()}
+    return {
+        label: row.name for label, row in interrupt_rows(text(machine, "/proc/interrupts")).items()
+    }
 
 
 DRIVERS = {
@@ -69,7 +74,9 @@ def test_the_drivers_and_their_files(machine):
         files = {"bind", "unbind", "new_id", "remove_id", "uevent"}
         for file in files:
             assert node_at(machine, f"{BUS}/drivers/{name}/{file}").mode == 0o200
-    assert {d for d, _ in node_at(machine, f"{BUS}/drivers/hv_netvsc").children()} == files | {NETVSC}
+    assert {d for d, _ in node_at(machine, f"{BUS}/drivers/hv_netvsc").children()} == files | {
+        NETVSC
+    }
 
 
 # unbind and bind ---------------------------------------------------------------------------------
@@ -145,7 +152,9 @@ def test_an_unbound_device_is_closed_and_its_irq_is_freed(machine):
 def test_an_adapter_that_is_unbound_has_its_primary_channel_left(machine):
     assert ask(machine, "drivers/hv_netvsc/unbind", NETVSC) == 36
     assert actions(machine) == [f"unbind {NETVSC}", *(f"remove {relid}" for relid in range(16, 23))]
-    assert [name for name, _ in node_at(machine, f"{BUS}/devices/{NETVSC}/channels").children()] == ["13"]
+    assert [
+        name for name, _ in node_at(machine, f"{BUS}/devices/{NETVSC}/channels").children()
+    ] == ["13"]
     assert not set(map(str, (34, *range(36, 43)))) & rows(machine).keys()
     irqs = {int(name) for name, _ in node_at(machine, "/sys/kernel/irq").children()}
     assert 34 in irqs
@@ -376,7 +385,15 @@ def test_drivers_probe_gives_a_device_to_the_driver_that_wants_it(machine, data,
     assert driver(machine, NEW) is None
 
 
-AUTOPROBE = [("0", "0\n"), ("0\n", "0\n"), ("00", "0\n"), ("1", "1\n"), ("x", "1\n"), ("no", "1\n"), ("\n", "1\n")]
+AUTOPROBE = [
+    ("0", "0\n"),
+    ("0\n", "0\n"),
+    ("00", "0\n"),
+    ("1", "1\n"),
+    ("x", "1\n"),
+    ("no", "1\n"),
+    ("\n", "1\n"),
+]
 
 
 @pytest.mark.parametrize(("data", "shown"), AUTOPROBE)

@@ -16,7 +16,6 @@ from uuid import UUID
 
 from fakeproc.classes import CLASS_GUIDS
 from fakeproc.host.devices import HostChannel, HostDevice, device_of_profile
-from fakeproc.machine import Machine
 from fakeproc.mount.boundary import Boundary
 from fakeproc.mount.flavours import PROCFS, SYSFS
 from fakeproc.mount.operations import Operations
@@ -51,7 +50,13 @@ NEW_DEVICES = {
 UNRECORDED = {("fire-8cpu", "online", 6, "0\n"): (("24", b"1\n"), ("39", b"1\n"))}
 
 # What of the log was recorded.
-RECORDED_LOG = ("Flags mismatch", "request_irq failed", "probe failed for", "Unknown GUID", "smpboot")
+RECORDED_LOG = (
+    "Flags mismatch",
+    "request_irq failed",
+    "probe failed for",
+    "Unknown GUID",
+    "smpboot",
+)
 
 
 # Where fakeproc means to differ in these three captures, and nowhere else ------------------------
@@ -254,7 +259,7 @@ class Rig:
                 self.machine.timeline.finish(kernel.vmbus.disconnect(device))
             case "rescind", [relid]:
                 rescind(self.machine, relid)
-            case ("offer" | "offeri"), [relid, *_]:
+            case (("offer" | "offeri"), [relid, *_]):
                 self._offer(words[0], relid)
             case _:
                 raise ValueError(row["host"])
@@ -325,7 +330,9 @@ class Rig:
         yield from self._compare(row, "HYP elsewhere", 0, sum(table["HYP"].counts[1:]))
 
     def _stat(self, row: Row) -> Iterator[Mismatch]:
-        (intr,) = (line for line in text(self.machine, "/proc/stat").splitlines() if "intr " in line)
+        (intr,) = (
+            line for line in text(self.machine, "/proc/stat").splitlines() if "intr " in line
+        )
         counts = [int(word) for word in intr.split()[2 + row["from"] :]]
         recorded = row["counts"]
         yield from self._compare(row, "counts", recorded, counts[: len(recorded)])
@@ -411,7 +418,9 @@ def _opened(boundary: Boundary, path: str, flags: int) -> Held:
 
 def _without_links(path: str) -> str:
     """The kernel follows links before it asks."""
-    return path.replace("/bus/vmbus/devices/", "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/")
+    return path.replace(
+        "/bus/vmbus/devices/", "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/"
+    )
 
 
 # The tests ---------------------------------------------------------------------------------------
@@ -435,7 +444,9 @@ def replay(rig: Rig) -> tuple[Counter[str], list[str], Counter[str]]:
 def test_every_recorded_interrupt_counts_where_it_counted() -> None:
     kinds, unexplained, needed = replay(Rig(rows(CAPTURE)))
     assert not unexplained, "\n".join(unexplained)
-    steps = {kind: kinds[kind] for kind in ("host", "interrupts", "stat", "node", "online", "write")}
+    steps = {
+        kind: kinds[kind] for kind in ("host", "interrupts", "stat", "node", "online", "write")
+    }
     assert steps == {
         "host": 32, "interrupts": 14, "stat": 2, "node": 57, "online": 2, "write": 1,
     }  # fmt: skip
@@ -455,5 +466,3 @@ def test_a_closed_channel_has_no_row_and_counts_nothing() -> None:
     assert "25" not in interrupt_rows(text(machine, "/proc/interrupts"))
     assert text(machine, "/proc/stat").split("intr ")[1].split("\n")[0] == before
     assert read(machine, "/sys/kernel/irq/25/per_cpu_count") == b"0,0,0,0,0,0,0,0\n"
-
-

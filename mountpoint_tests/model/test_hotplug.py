@@ -215,6 +215,21 @@ def test_interrupts_that_come_while_it_waits_are_counted_where_they_land(machine
     assert intr[1 + IRQ] == "40"
 
 
+def test_traffic_that_comes_while_it_waits_in_vain_is_counted(machine) -> None:
+    """It is integrated when somebody looks, and nobody has looked before the CPU goes."""
+    console(machine, "traffic", f"{RELID} 1000")
+    console(machine, "traffic", "irq8 1000")  # rtc0 interrupts CPU 2
+    console(machine, "latency", "ack 2")
+    assert move(machine, RELID, ELSEWHERE) == 1
+    before = counts(machine, 8)[2]
+    assert elapsed(machine, lambda: offline(machine)) == 50
+    machine.catch_up()
+    assert counts(machine) == [0, 0, 0, 0, 0, 50, 0, 0]
+    assert counts(machine, 8)[2] == before + 50
+    machine.advance(SECOND)
+    assert counts(machine)[GOING] == 50, "a CPU that is offline counts nothing"
+
+
 def test_without_the_wait_they_stay_behind_on_the_cpu_that_is_gone(machine) -> None:
     """A host that acts later than the guest waits: set in the event page, counted by nobody."""
     console(machine, "latency", "ack 1")

@@ -44,6 +44,7 @@ class Guest(RuleBasedStateMachine):
         self.vmbus = self.kernel.vmbus
         self.trees = {"proc": proc_root(self.machine), "sys": sys_root(self.machine)}
         self.files: dict[str, tuple[object, Callable[[], bytes]]] = {}
+        self.rescinded: list[Channel] = []
         self.freed = 0  # counted by interrupts that are gone
         self.alive: dict[int, tuple[object, int]] = {}
         self.sent_before: dict[int, tuple[Channel, int]] = {}
@@ -82,6 +83,11 @@ class Guest(RuleBasedStateMachine):
     def cpu_file(self, channel: Channel) -> str:
         return f"{self.device_path(channel.device)}/channels/{channel.relid}/cpu"
 
+    def shows(self, channel: Channel) -> bool:
+        """Whether channels/<relid> is there: not before it is added, nor when its device goes."""
+        device = channel.device
+        return channel.in_sysfs and device.has_channels_directory and device in self.devices
+
     def write(self, path: str, data: str, refusals: set[str]) -> bool:
         """Whether it is taken; where it is not, it is refused in a way that is meant."""
         answer = write(self.machine, path, data.encode())
@@ -108,13 +114,13 @@ class Guest(RuleBasedStateMachine):
     @rule(which=ANY, cpu=CPU)
     def move_by_channel(self, which: int, cpu: int) -> None:
         steps["move"] += 1
-        shown = [channel for channel in self.channels if channel.in_sysfs]
+        shown = [channel for channel in self.channels if self.shows(channel)]
         channel = shown[which % len(shown)]
         self.write(self.cpu_file(channel), str(cpu), MOVE)
 
     def evacuate(self, cpu: int, to: int) -> None:
         for channel in self.channels:
-            if channel.target_cpu == cpu and channel.in_sysfs:
+            if channel.target_cpu == cpu and self.shows(channel):
                 self.write(self.cpu_file(channel), str(to), MOVE)
 
     def an_irq(self, which: int) -> int:
@@ -137,10 +143,11 @@ class Guest(RuleBasedStateMachine):
     @rule(which=ANY)
     def rescind(self, which: int) -> None:
         """A device or a sub-channel; its counts go with its interrupts."""
-        there = [c for c in self.channels if not c.rescinded and c.relid in self.announced]
+        there = [c for c in self.channels if c.relid in self.announced and c not in self.rescinded]
         if len(there) > 5:
             steps["rescind"] += 1
-            self.console("rescind", str(there[which % len(there)].relid))
+            self.rescinded.append(there[which % len(there)])
+            self.console("rescind", str(self.rescinded[-1].relid))
 
     @property
     def announced(self) -> set[int]:
@@ -270,7 +277,7 @@ class Guest(RuleBasedStateMachine):
             assert sorted(self.text(path, device).split()) == sorted(mapping)
             for channel in device.channels:
                 cpu, desc = channel.target_cpu, channel.desc
-                if channel.in_sysfs:
+                if self.shows(channel):
                     assert self.text(self.cpu_file(channel), channel) == f"{cpu}\n"
                 assert irqs[str(desc.irq)]["effective_affinity"] == [cpu]
                 if str(desc.irq) in requested:
@@ -290,19 +297,24 @@ class Guest(RuleBasedStateMachine):
         mapped = {desc.hwirq: desc for desc in descs.values() if desc.chip is self.vmbus.chip}
         assert mapped == {channel.relid: channel.desc for channel in self.channels}
         assert all(descs[desc.irq] is desc for desc in mapped.values())
+        assert all(channel in channel.device.channels for channel in self.channels)
         of_devices = {c.relid: c for device in self.devices for c in device.channels}
-        assert of_devices == self.vmbus.channels
+        assert of_devices.items() <= self.vmbus.channels.items()
         in_tree = {
             int(relid)
             for device in self.devices
+            if device.has_channels_directory
             for relid in self.names(f"{self.device_path(device)}/channels")
         }
-        assert in_tree == {channel.relid for channel in self.channels if channel.in_sysfs}
+        assert in_tree == {channel.relid for channel in self.channels if self.shows(channel)}
         assert mapped.keys() <= self.machine.host.relids.taken.keys()
 
     def teardown(self) -> None:
         """In the end the host has heard of everything: it and the guest agree."""
         self.machine.advance(2 * SECOND)
+        self.holds()
+        # A sub-channel may outlive its device by what its own rescind takes.
+        assert [c.relid for c in self.channels if c.device not in self.devices] == []
         assert self.vmbus.modifychannels_completed == self.vmbus.modifychannels_sent
         for channel in self.channels:
             host = self.machine.host.relids.taken[channel.relid]

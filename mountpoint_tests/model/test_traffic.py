@@ -48,7 +48,14 @@ def test_steady_interrupts_come_at_even_intervals():
 
 @pytest.mark.parametrize(
     ("rate", "seconds", "count"),
-    [(1000, 1, 1000), (0.5, 3, 1), (0.1, 100, 10), (1 / 3, 3000, 1000), (0, 10**6, 0), (1e9, 5, 5e9)],
+    [
+        (1000, 1, 1000),
+        (0.5, 3, 1),
+        (0.1, 100, 10),
+        (1 / 3, 3000, 1000),
+        (0, 10**6, 0),
+        (1e9, 5, 5e9),
+    ],
 )
 def test_steady_interrupts_do_not_drift(rate, seconds, count):
     assert arrivals(Steady(rate, 7), 7 + seconds * SECOND) == [count]
@@ -100,7 +107,7 @@ def test_a_source_that_cannot_be_is_refused(kind, rate):
         source(kind, rate, 0, "")
 
 
-# One reading of everything --------------------------------------------------------------------------
+# One reading of everything -----------------------------------------------------------------------
 
 
 @dataclass
@@ -127,7 +134,9 @@ class Reading:
         channels, rings = {}, {}
         for relid, channel in machine.kernel.vmbus.channels.items():
             path = channel_path(machine, relid)
-            channels[relid] = tuple(int(text(machine, f"{path}/{n}")) for n in ("interrupts", "events"))
+            channels[relid] = tuple(
+                int(text(machine, f"{path}/{n}")) for n in ("interrupts", "events")
+            )
             if channel.is_primary and channel.inbound is not None:
                 rings[relid] = tuple(
                     int(text(machine, f"{path}/../../{way}_{end}_index"))
@@ -135,7 +144,10 @@ class Reading:
                     for end in ("read", "write")
                 )
         return cls(
-            {label: row.counts for label, row in interrupt_rows(text(machine, "/proc/interrupts")).items()},
+            {
+                label: row.counts
+                for label, row in interrupt_rows(text(machine, "/proc/interrupts")).items()
+            },
             stat["intr"],
             {key: numbers for key, numbers in stat.items() if key.startswith("cpu")},
             stat["softirq"],
@@ -144,7 +156,9 @@ class Reading:
                 for line in text(machine, "/proc/softirqs").splitlines()[1:]
             },
             {
-                str(irq): [int(n) for n in text(machine, f"/sys/kernel/irq/{irq}/per_cpu_count").split(",")]
+                str(irq): [
+                    int(n) for n in text(machine, f"/sys/kernel/irq/{irq}/per_cpu_count").split(",")
+                ]
                 for irq in machine.kernel.irqs.descs
             },
             channels,
@@ -164,7 +178,9 @@ def assert_differences_agree(machine: Machine, before: Reading, after: Reading) 
     for label, row in irqs.items():
         assert grown(after.per_cpu[label], before.per_cpu[label]) == row, label
         assert after.intr[1 + int(label)] - before.intr[1 + int(label)] == sum(row), label
-    counted = sum(map(sum, irqs.values())) + sum(sum(rows[label]) for label in IN_TOTAL & rows.keys())
+    counted = sum(map(sum, irqs.values())) + sum(
+        sum(rows[label]) for label in IN_TOTAL & rows.keys()
+    )
     assert after.intr[0] - before.intr[0] == counted
     for relid, (interrupts, events) in after.channels.items():
         irq = str(machine.kernel.vmbus.channels[relid].desc.irq)
@@ -176,7 +192,9 @@ def assert_differences_agree(machine: Machine, before: Reading, after: Reading) 
     assert grown(after.softirq[1:], before.softirq[1:]) == [sum(row) for row in softirqs.values()]
     assert after.softirq[0] - before.softirq[0] == sum(map(sum, softirqs.values()))
     for cpu in range(CPUS):
-        interrupts = sum(row[cpu] for label, row in rows.items() if label.isdigit() or label in IN_TOTAL)
+        interrupts = sum(
+            row[cpu] for label, row in rows.items() if label.isdigit() or label in IN_TOTAL
+        )
         raised = sum(row[cpu] for row in softirqs.values())
         assert_times_agree(
             grown(after.times[f"cpu{cpu}"], before.times[f"cpu{cpu}"]),
@@ -206,7 +224,7 @@ def quiet_guest() -> Machine:
     return machine
 
 
-# A thousand interrupts -----------------------------------------------------------------------------
+# A thousand interrupts ---------------------------------------------------------------------------
 
 
 def test_a_thousand_interrupts_count_on_one_cpu_in_every_view_and_nothing_else_does():
@@ -237,9 +255,14 @@ def test_a_thousand_interrupts_count_on_one_cpu_in_every_view_and_nothing_else_d
     assert softirqs == {"NET_RX": [0, 0, 0, 0, 0, 0, 1000, 0]}
     assert after.softirq[0] - before.softirq[0] == 1000
     assert {
-        relid: counts for relid, counts in after.channels.items() if counts != before.channels[relid]
+        relid: counts
+        for relid, counts in after.channels.items()
+        if counts != before.channels[relid]
     } == {19: (3375, 3375)}
-    assert {name for name in after.times if after.times[name] != before.times[name]} <= {"cpu", "cpu6"}
+    assert {name for name in after.times if after.times[name] != before.times[name]} <= {
+        "cpu",
+        "cpu6",
+    }
     assert after.rings == before.rings  # a sub-channel's rings are nobody's file
     assert after.uptime == before.uptime
 

@@ -24,6 +24,7 @@ from fakeproc.guest.vmbus.drivers import Driver, built_in_drivers
 from fakeproc.guest.vmbus.irqchip import VMBusChip
 from fakeproc.guest.vmbus.placement import Placement
 from fakeproc.guest.vmbus.retarget import Direct, Retargeting, ThroughIrq
+from fakeproc.guest.vmbus.suspend import Suspend
 from fakeproc.guest.vmbus.synic import Synic
 from fakeproc.messages import (
     AllOffersDelivered,
@@ -42,6 +43,7 @@ from fakeproc.messages import (
     RelidReleased,
     RescindChannelOffer,
     SubchannelRequest,
+    UnloadResponse,
     VersionResponse,
 )
 from fakeproc.timeline import MILLISECOND, Completion, Sleeper, Timeline
@@ -110,6 +112,7 @@ class Vmbus:
         self.synic = Synic(
             self, log, rebinds=not self.series.applied and version.rebinds_when_offlining
         )
+        self.suspend = Suspend(self, log)
         self.scsi_hosts = Ida()
         self.pci_domains = Ida()
         self.pci_domain_upwards = version.pci_domain_upwards
@@ -173,7 +176,7 @@ class Vmbus:
                 self._offered(message)
             case RescindChannelOffer(relid):
                 self._rescinded(relid)
-            case VersionResponse() | AllOffersDelivered():
+            case VersionResponse() | AllOffersDelivered() | UnloadResponse():
                 self.connection.arrived(0, message)
             case GpadlCreated(relid) | OpenChannelResult(relid):
                 self.connection.arrived(relid, message)
@@ -195,18 +198,17 @@ class Vmbus:
         """`vmbus_onoffer` and `vmbus_process_offer`."""
         if self.series.applied and offer.class_id in UNSUPPORTED:
             return
+        if self.suspend.takes(offer):
+            return
         kind = device_type(offer.class_id)
-        if kind is HV_UNKNOWN and not offer.is_hvsock:
+        if kind is HV_UNKNOWN and not (offer.is_hvsock or offer.class_id in UNSUPPORTED):
             self._log.say(f"hv_vmbus: Unknown GUID: {offer.class_id}")
         name = str(offer.instance_id)
         device = self.devices.get(name) if offer.subchannel_index else VmbusDevice(kind, offer)
         if device is None:
             return  # a sub-channel of a device that is gone
         channel = Channel(offer, device, "hv_sock" if offer.is_hvsock else kind.irq_name)
-        if self.series.applied:
-            floor = self.architecture.irq_floor(offer.relid, self.irqs.nr_irqs)
-            channel.desc = self.irqs.create(self.chip, offer.relid, floor=floor)
-        self.channels[offer.relid] = channel
+        self.map(channel)
         channel.target_cpu = self.placement.choose(channel)
         device.channels.append(channel)
         if channel.is_primary:
@@ -214,6 +216,21 @@ class Vmbus:
         elif device.driver is not None:
             self._add_channel_kobj(channel)
             self._timeline.start(device.driver.subchannel_offered(self, channel))
+
+    def map(self, channel: Channel) -> None:
+        """`vmbus_channel_map_relid`, since patch 8 to a Linux IRQ."""
+        if self.series.applied:
+            floor = self.architecture.irq_floor(channel.relid, self.irqs.nr_irqs)
+            channel.desc = self.irqs.create(self.chip, channel.relid, floor=floor)
+        self.channels[channel.relid] = channel
+
+    def unmap(self, channel: Channel) -> None:
+        """`vmbus_channel_unmap_relid`; as posted, the action goes only here."""
+        if channel.desc is not None:
+            self.irqs.release(channel.desc)
+            self.irqs.free(channel.desc)
+            channel.desc = None
+        del self.channels[channel.relid]
 
     def _register(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_device_register`: the device, its driver, and only then channels/."""
@@ -235,7 +252,7 @@ class Vmbus:
 
     def _add_channel_kobj(self, channel: Channel) -> None:
         """`vmbus_add_channel_kobj`: channels/<relid>."""
-        channel.in_sysfs = True
+        channel.sysfs_name = channel.relid
         devpath = f"{self._devpath(channel.device)}/channels/{channel.relid}"
         self._uevents.emit("add", devpath, "channels")
 
@@ -284,14 +301,10 @@ class Vmbus:
         """
         device = channel.device
         device.channels.remove(channel)
-        if channel.in_sysfs:
+        if channel.sysfs_name is not None:
             parent = self._devpath(device) if device.has_channels_directory else ""
-            self._uevents.emit("remove", f"{parent}/channels/{channel.relid}", "channels")
-        if channel.desc is not None:
-            self.irqs.release(channel.desc)
-            self.irqs.free(channel.desc)
-            channel.desc = None
-        del self.channels[channel.relid]
+            self._uevents.emit("remove", f"{parent}/channels/{channel.sysfs_name}", "channels")
+        self.unmap(channel)
         self.placement.removed(channel)
         with contextlib.suppress(OSError):
             self.connection.post(RelidReleased(channel.relid))

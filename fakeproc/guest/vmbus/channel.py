@@ -90,7 +90,7 @@ class Channel:
     outbound: Ring | None = None
     inbound: Ring | None = None
     rescinded: bool = False
-    in_sysfs: bool = False  # whether channels/<relid> is there
+    sysfs_name: int | None = None  # of channels/<relid> while it is there: its first relid
     opening: Completion[object] | None = None  # done when an open that is under way ends
     interrupts: int = 0  # handled by the channel's callback
     events: int = 0  # signals sent to the host
@@ -99,6 +99,11 @@ class Channel:
     def relid(self) -> int:
         """The channel's number, unique among all channels, 1 to 2047."""
         return self.offer.relid
+
+    @property
+    def in_sysfs(self) -> bool:
+        """Whether channels/<relid> is there."""
+        return self.sysfs_name is not None
 
     @property
     def is_primary(self) -> bool:

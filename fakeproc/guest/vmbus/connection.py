@@ -55,9 +55,9 @@ class Connection:
         """Whether the host answers ModifyChannel."""
         return self.version >= ACKNOWLEDGING
 
-    def negotiate(self) -> Sleeper[None]:
+    def negotiate(self, versions: tuple[tuple[int, int], ...] = ()) -> Sleeper[None]:
         """`vmbus_connect`: the newest version that both speak; OSError EINVAL for none."""
-        for version in self._versions:
+        for version in versions or self._versions:
             self.post(InitiateContact(version))
             answer = yield self.answer(VersionResponse, 0)
             if isinstance(answer, VersionResponse) and answer.supported:

@@ -122,8 +122,11 @@ class DriverCore:
         self._timeline.finish(self._bind(driver, device))
 
     def _bind(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+        primary = device.primary  # which may go while somebody else has the lock
         yield from device.lock.acquire()
         try:
+            if primary.rescinded:
+                raise OSError(ENODEV, f"{device.name} is going")
             if device.driver is not None:
                 raise OSError(EBUSY, f"{device.name} is bound to {device.driver.name}")
             try:

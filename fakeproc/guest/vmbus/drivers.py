@@ -37,6 +37,7 @@ class Driver:
     """`struct hv_driver`: binds to devices by class GUID."""
 
     softirq = "TASKLET"  # where a channel's callback runs (HV_CALL_BATCHED)
+    suspends = True  # whether it has a `suspend`
 
     def __init__(self, name: str, classes: tuple[str, ...], ring_size: int) -> None:
         self.name = name
@@ -53,6 +54,10 @@ class Driver:
         class_id = device.offer.class_id
         return class_id in self.dynamic_ids or class_id in self.id_table
 
+    def ring_size_of(self, _device: VmbusDevice) -> int:
+        """Bytes, each direction."""
+        return self.ring_size
+
     def probe(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
         """Open the primary channel.  Raises OSError when that fails."""
         yield from bus.open(device.primary, self.ring_size)
@@ -64,6 +69,14 @@ class Driver:
     def remove(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
         """Close every channel, the primary last."""
         yield from bus.disconnect(device)
+
+    def suspend(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Close every channel, and forget nothing else."""
+        yield from bus.disconnect(device)
+
+    def resume(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """Open the channels again; raises OSError."""
+        yield from bus.open(device.primary, self.ring_size)
 
 
 class Storvsc(Driver):
@@ -78,6 +91,16 @@ class Storvsc(Driver):
         except OSError:
             self._give_back_host(bus, device)
             raise
+        yield from self._negotiate(bus, device)
+
+    def resume(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """`storvsc_resume`: the SCSI host has stayed."""
+        yield from super().resume(bus, device)
+        yield from self._negotiate(bus, device)
+
+    @staticmethod
+    def _negotiate(bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """`storvsc_channel_init`."""
         yield NEGOTIATION
         if device.type.name != "ide":  # handle_multichannel_storage
             bus.ask_for_subchannels(device, bus.cpus.online.bit_count() - 1)
@@ -118,6 +141,10 @@ class Netvsc(Driver):
         yield from bus.open(device.primary, self.ring_size)
         yield NEGOTIATION // 2
         bus.ask_for_subchannels(device, self._channels(bus, device) - 1)
+
+    def resume(self, bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
+        """`netvsc_resume`: as at the beginning."""
+        yield from self.probe(bus, device)
 
     def subchannel_offered(self, bus: Vmbus, channel: Channel) -> Sleeper[None]:
         """`netvsc_sc_open`: one that was not asked for stays closed."""
@@ -180,6 +207,12 @@ class UioHvGeneric(Driver):
     The channel is opened when somebody opens /dev/uio<n>, which nobody does
     here, so a device that it has taken over stays closed.
     """
+
+    suspends = False
+
+    def ring_size_of(self, device: VmbusDevice) -> int:
+        """`hv_dev_ring_size`: what the class prefers, which only the file copy service does."""
+        return _ring_size(16 * KIB) if device.type.name == "fcopy" else self.ring_size
 
     def probe(self, _bus: Vmbus, device: VmbusDevice) -> Sleeper[None]:
         """Show the rings to user space."""

@@ -1,0 +1,30 @@
+"""`fakeproc run` for the tests: `run` is root's, `user_run` an ordinary user's, `any_run` both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from .runs import Runs, runs_of
+
+
+@pytest.fixture
+def run(_fuse: None) -> Iterator[Runs]:
+    with runs_of("root") as runs:
+        yield runs
+
+
+@pytest.fixture
+def user_run(_fuse: None) -> Iterator[Runs]:
+    with runs_of("user") as runs:
+        yield runs
+
+
+@pytest.fixture(params=["root", "user"])
+def any_run(_fuse: None, request: pytest.FixtureRequest) -> Iterator[Runs]:
+    if request.param == "root" and os.geteuid() != 0:
+        pytest.skip("the tests are not run as root")
+    with runs_of(request.param) as runs:
+        yield runs
