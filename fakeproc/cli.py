@@ -1,4 +1,4 @@
-"""The command `fakeproc`: mount, umount, list, profiles, run.
+"""The command `fakeproc`: mount, umount, list, profiles, run, completion.
 
 Exit status: 0; 1 if it cannot be done; 2 if the command or the profile is
 wrong.  What goes wrong is one sentence.
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 
 from fakeproc import __version__
+from fakeproc.completion import completion, teach
 from fakeproc.run.command import run
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ command.add_command(run)
     help="Which machine; 'fakeproc profiles' lists those that are built in.",
 )
 @click.option(
+    "--kernel",
+    metavar="NAME",
+    help="Which kernel it runs, if not the profile's: rfc, rfc-as-posted, rfc-7.2, 6.1, 6.12, "
+    "6.18, 7.2.",
+)
+@click.option(
     "--clock",
     type=click.Choice(["real", "manual"]),
     default="real",
@@ -116,6 +123,7 @@ command.add_command(run)
 @click.argument("mountpoint")
 def mount(
     profile: str,
+    kernel: str | None,
     clock: Literal["real", "manual"],
     allow_other: bool,
     foreground: bool,
@@ -128,7 +136,7 @@ def mount(
     from fakeproc.mount import mountpoints, registry
     from fakeproc.mount.daemon import serve
 
-    machine = _machine(profile, clock)
+    machine = machine_of(profile, kernel, clock)
     place = mountpoints.resolved(mountpoint)
 
     def say_mounted() -> None:
@@ -152,12 +160,15 @@ def mount(
         raise Failure(_sentence(error)) from error
 
 
-def _machine(profile: str, clock: Literal["real", "manual"]) -> Machine:
+def machine_of(profile: str, kernel: str | None, clock: Literal["real", "manual"]) -> Machine:
+    """The machine that the options ask for; raises BadInput."""
     from fakeproc.machine import Machine
     from fakeproc.profiles import ProfileError, load
+    from fakeproc.profiles.kernels import with_kernel
 
     try:
-        return Machine(load(profile), clock)
+        loaded = load(profile)
+        return Machine(loaded if kernel is None else with_kernel(loaded, kernel), clock)
     except ProfileError as error:
         raise BadInput(str(error)) from error
 
@@ -276,6 +287,10 @@ def show(name: str) -> None:
         click.echo(source(name), nl=False)
     except ProfileError as error:
         raise BadInput(str(error)) from error
+
+
+command.add_command(completion)
+teach(command)
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

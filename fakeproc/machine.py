@@ -6,6 +6,7 @@ import errno
 import time
 from typing import TYPE_CHECKING, Literal
 
+from fakeproc.accesses import AccessRecord
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.log import KERN_NOTICE
 from fakeproc.host.hypervisor import Host
@@ -29,6 +30,7 @@ class Machine:
 
     def __init__(self, profile: Profile, clock: Literal["real", "manual"] = "real") -> None:
         self.profile = profile
+        self.accesses = AccessRecord()
         self.timeline = Timeline(Clock(manual=clock == "manual"))
         self.host = Host(self.timeline, profile)
         booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES

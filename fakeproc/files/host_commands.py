@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASS_NAMES",
+    "accesses_command",
     "clock_command",
     "ethtool_command",
     "fault_command",
@@ -261,6 +262,21 @@ def power_command(machine: Machine, words: list[str]) -> Action:
         machine.timeline.finish(machine.kernel.vmbus.suspend.hibernate())
 
     return hibernate
+
+
+def accesses_command(machine: Machine, words: list[str]) -> Action:
+    """`on`, `off` or `clear`: the record of accesses."""
+    record = machine.accesses
+
+    def switch(on: bool) -> None:
+        record.on = on
+
+    match words:
+        case ["on" | "off" as state]:
+            return lambda: switch(state == "on")
+        case ["clear"]:
+            return record.clear
+    raise ValueError("it is none of: on, off, clear")
 
 
 def latency_command(machine: Machine, words: list[str]) -> Action:

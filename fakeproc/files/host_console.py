@@ -6,6 +6,7 @@ import json
 
 from fakeproc import profiles
 from fakeproc.files.host_commands import (
+    accesses_command,
     clock_command,
     ethtool_command,
     fault_command,
@@ -153,6 +154,18 @@ def uevents_show(machine: Machine) -> str:
         + "\n"
         for event in machine.kernel.uevents.events
     )
+
+
+@CONSOLE.show
+def accesses_show(machine: Machine) -> str:
+    """Accesses to proc/ and sys/: time, pid, command, operation, path, result and data, by tabs."""
+    return str(machine.accesses)
+
+
+@CONSOLE.store
+def accesses_store(machine: Machine, data: bytes) -> None:
+    """`on`, `off`, `clear`: the record of accesses."""
+    run(machine, data, accesses_command)
 
 
 @CONSOLE.show(name="profile.toml")

@@ -139,8 +139,9 @@ class Layout:
         return b" %8s %*d" % (desc.chip.name.encode(), width, desc.hwirq)
 
     def ipi_label(self, label: str, width: int) -> bytes:
-        """An IPI's number stands behind the column of the labels: `IPI0: `, ` IPI0: `."""
-        return b"%*s%s: " % (width - 1, b"IPI", label.removeprefix("IPI").encode())
+        """An IPI's number stands behind the column of the labels: `IPI0:`, `IPI0: `, ` IPI0: `."""
+        number = label.removeprefix("IPI").encode()
+        return b"%*s%s:%s" % (width - 1, b"IPI", number, b" " if width >= 4 else b"")
 
     def shows(self, row: ArchRow, counts: Mapping[int, int]) -> bool:
         """Whether a row is there."""

@@ -47,6 +47,10 @@ class Architecture(ABC):
         """Count interrupts of the VMBus as a whole."""
 
     @abstractmethod
+    def restore(self, row: str, counts: dict[int, int]) -> None:
+        """Let a row of the architecture's own have counted so much already."""
+
+    @abstractmethod
     def restore_vmbus(self, counts: dict[int, int]) -> None:
         """Let the VMBus have counted so much already."""
 
@@ -99,6 +103,10 @@ class X86(Architecture):
     def count_vmbus(self, cpu: int, number: int) -> None:
         """`sysvec_hyperv_callback`."""
         self._accounting.count_arch("HYP", cpu, number)
+
+    def restore(self, row: str, counts: dict[int, int]) -> None:
+        """All of them are `irq_cpustat_t`."""
+        self._accounting.restore_arch(row, counts)
 
     def restore_vmbus(self, counts: dict[int, int]) -> None:
         """HYP is in the profile's [arch] itself; this adds to it."""
@@ -172,6 +180,14 @@ class Arm64(Architecture):
     def count_vmbus(self, cpu: int, number: int) -> None:
         """`vmbus_percpu_isr`; patch 6 counts only those that found a message."""
         self._irqs.count(self._vmbus, cpu, number)
+
+    def restore(self, row: str, counts: dict[int, int]) -> None:
+        """The IPIs, or one of the interrupts by its action."""
+        for desc in (self._timer, self._vmbus):
+            if row in desc.actions:
+                self._irqs.restore(desc, counts)
+                return
+        self._accounting.restore_arch(row, counts)
 
     def restore_vmbus(self, counts: dict[int, int]) -> None:
         """Let the VMBus have counted so much already."""

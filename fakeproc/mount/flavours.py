@@ -21,7 +21,7 @@ __all__ = ["HOST", "PROCFS", "SYSFS", "Flavour"]
 class Flavour:
     """The rules of one file system.
 
-    `refusals` says how an operation fails that this file system does not have.
+    `of_the_guest`: a real guest has it, too.  `refusals` says how an operation fails that this file system does not have.
     `exact_sizes`: st_size is the length of the text; otherwise it is what the
     attribute says, or a page.  `gone` is what reading and writing an open file
     gives once its device has gone away, `unwritable` what writing a file gives
@@ -29,6 +29,7 @@ class Flavour:
     """
 
     name: str
+    of_the_guest: bool
     block_size: int
     exact_sizes: bool
     gone: int
@@ -52,6 +53,7 @@ _CHECKED_BY_THE_KERNEL: Options = {**_OPTIONS, "default_permissions": True}
 
 PROCFS = Flavour(
     name="proc",
+    of_the_guest=True,
     block_size=1024,
     exact_sizes=True,
     gone=errno.EIO,
@@ -79,6 +81,7 @@ PROCFS = Flavour(
 
 HOST = Flavour(
     name="host",
+    of_the_guest=False,
     block_size=PROCFS.block_size,
     exact_sizes=True,
     gone=PROCFS.gone,
@@ -90,6 +93,7 @@ HOST = Flavour(
 
 SYSFS = Flavour(
     name="sys",
+    of_the_guest=True,
     block_size=4096,
     exact_sizes=False,
     gone=errno.ENODEV,

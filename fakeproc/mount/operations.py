@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.mount import binding
+from fakeproc.mount.accesses import recorded
+from fakeproc.mount.binding import Caller
 from fakeproc.mount.boundary import Boundary, request
 from fakeproc.mount.changes import Change, Changes
 from fakeproc.mount.glimpses import Glimpses
 from fakeproc.mount.handles import Handle, Handles
 from fakeproc.mount.paths import Paths
-from fakeproc.mount.permissions import Inode
+from fakeproc.mount.permissions import Inode, own_ids
 
 if TYPE_CHECKING:
     from fakeproc.mount.binding import FileInfo
@@ -34,6 +37,8 @@ _TYPES: dict[type[Node], int] = {
     Symlink: stat.S_IFLNK,
 }
 
+_O_DIRECT = getattr(os, "O_DIRECT", 0)  # Linux only, and this runs elsewhere without a mount
+
 _UNCHANGED = Change(owner=None)
 
 # What utimensat(2) says instead of a time: `include/uapi/linux/stat.h`.
@@ -44,7 +49,8 @@ UTIME_OMIT = (1 << 30) - 2
 class Operations:
     """One file system: a flavour, and the root of its tree.
 
-    `on_ready` is called once the kernel has begun to ask.
+    `on_ready` is called once the kernel has begun to ask; `caller` says who
+    made the request.
     """
 
     # Read by fusepy: times are nanoseconds, and a time may be "now" or "leave it".
@@ -57,9 +63,11 @@ class Operations:
         root: Directory,
         boundary: Boundary,
         on_ready: Callable[[], None],
+        caller: Callable[[], Caller] = binding.caller,
     ) -> None:
         self.flavour = flavour
         self.boundary = boundary
+        self.caller = caller
         self.changes = Changes()
         self.handles = Handles()
         self._on_ready = on_ready
@@ -69,8 +77,7 @@ class Operations:
         self._cut_short: set[str] = set()
         self._mounted = time.time_ns()
         # What root is to a real guest, whoever mounts is to this one.
-        self._uid = os.geteuid()
-        self._gid = os.getegid()
+        self._uid, self._gid = own_ids()
 
     def init(self, path: str) -> None:  # noqa: ARG002 - fusepy's signature
         """The kernel is there."""
@@ -79,6 +86,7 @@ class Operations:
     # -- Looking ---------------------------------------------------------------
 
     @request
+    @recorded
     def getattr(self, path: str, info: FileInfo | None = None) -> dict[str, int]:
         """stat(2), and fstat(2) of an open file, even of one that has gone."""
         handle = None if info is None else self.handles[info.fh]
@@ -145,6 +153,7 @@ class Operations:
         return node.target
 
     @request
+    @recorded
     def opendir(self, path: str) -> int:
         """Whether the directory is there, and the caller may read it."""
         self.require(path, self.paths.directory(path), os.R_OK)
@@ -169,19 +178,21 @@ class Operations:
     # -- Open files ------------------------------------------------------------
 
     @request
+    @recorded
     def open(self, path: str, info: FileInfo) -> int:
         """Remember who is being read or written; render nothing yet."""
         node = self.paths.attribute(path)
         self.check_open(path, node, info.flags)
-        if info.flags & os.O_DIRECT:
+        if info.flags & _O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
         self._have_size_looked_up(path)
-        writable = info.flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
+        writable = bool(info.flags & (os.O_WRONLY | os.O_RDWR))
         info.fh = self.handles.open(Handle(path, node, writable))
         info.direct_io = 1  # a read asks us, whatever length the kernel believes in
         return 0
 
     @request
+    @recorded
     def read(self, path: str, size: int, offset: int, info: FileInfo) -> bytes:  # noqa: ARG002
         """A piece of the text, which is rendered anew whenever a reader begins."""
         handle = self.handles[info.fh]
@@ -194,6 +205,7 @@ class Operations:
         return handle.text[offset : offset + size]
 
     @request
+    @recorded
     def write(self, path: str, data: bytes, offset: int, info: FileInfo) -> int:  # noqa: ARG002
         """One store, wherever in the file the kernel believes that it is."""
         handle = self.handles[info.fh]

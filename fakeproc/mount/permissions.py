@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-__all__ = ["Capability", "Credentials", "Inode", "permitted"]
+__all__ = ["Capability", "Credentials", "Inode", "own_ids", "permitted"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,13 @@ class Credentials:
         except OSError as error:
             logger.info("nothing is known about process %s: %s", pid, error)
             return ""
+
+
+def own_ids() -> tuple[int, int]:
+    """User and group of this process; root's where there are none (Windows)."""
+    if sys.platform == "win32":
+        return 0, 0
+    return os.geteuid(), os.getegid()
 
 
 def permitted(inode: Inode, caller: Credentials, wanted: int) -> bool:

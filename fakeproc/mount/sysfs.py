@@ -22,11 +22,13 @@ from fakeproc.mount.permissions import Capability, Credentials, permitted
 
 __all__ = ["SysfsOperations"]
 
+_ACCMODE = os.O_WRONLY | os.O_RDWR  # O_ACCMODE, which Windows does not have
+
 _WANTED = {
     os.O_RDONLY: os.R_OK,
     os.O_WRONLY: os.W_OK,
     os.O_RDWR: os.R_OK | os.W_OK,
-    os.O_ACCMODE: os.R_OK | os.W_OK,  # may do neither, but must be allowed both
+    _ACCMODE: os.R_OK | os.W_OK,  # may do neither, but must be allowed both
 }
 
 # The extended attributes that kernfs keeps: `fs/kernfs/inode.c`.
@@ -44,8 +46,7 @@ class SysfsOperations(Operations):
         on_ready: Callable[[], None],
         caller: Callable[[], Caller] = binding.caller,
     ) -> None:
-        super().__init__(SYSFS, root, boundary, on_ready)
-        self._caller = caller
+        super().__init__(SYSFS, root, boundary, on_ready, caller)
 
     # -- Permissions -----------------------------------------------------------
 
@@ -66,7 +67,7 @@ class SysfsOperations(Operations):
         What nobody may do, and what the attribute has no method for, is
         refused to root as well.
         """
-        access = flags & os.O_ACCMODE
+        access = flags & _ACCMODE
         truncated = os.W_OK if flags & os.O_TRUNC else 0
         self.require(path, node, _WANTED[access] | truncated)
         mode = self.inode(path, node).mode
@@ -101,7 +102,7 @@ class SysfsOperations(Operations):
         return caller.uid == self.inode(path, node).uid or caller.capable(Capability.FOWNER)
 
     def _credentials(self) -> Credentials:
-        return Credentials(*self._caller())
+        return Credentials(*self.caller())
 
     # -- Extended attributes -----------------------------------------------------
 

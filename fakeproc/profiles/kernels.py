@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fakeproc.profiles.schema import Kernel, Profile
+from fakeproc.profiles import ProfileError
+from fakeproc.profiles.schema import Profile
 
 __all__ = ["KERNELS", "with_kernel"]
 
@@ -18,9 +19,13 @@ KERNELS = {
 
 
 def with_kernel(profile: Profile, name: str) -> Profile:
-    """The same machine with another kernel; KeyError for a name that is not known."""
+    """The same machine with another kernel; ProfileError for a name that is not known."""
+    if name not in KERNELS:
+        raise ProfileError(f"no kernel is called {name!r}; there are: {', '.join(KERNELS)}")
     version, series = KERNELS[name]
-    kernel = Kernel.model_validate(
-        {"version": version, "series": series, "cmdline": profile.kernel.cmdline}
-    )
-    return profile.model_copy(update={"kernel": kernel})
+    old = profile.kernel
+    if (old.version, old.series) == (version, series):
+        return profile
+    new = old.model_copy(update={"version": version, "series": series, "release": ""})
+    cmdline = old.cmdline.replace(old.uname_release, new.uname_release)
+    return profile.model_copy(update={"kernel": new.model_copy(update={"cmdline": cmdline})})

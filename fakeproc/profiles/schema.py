@@ -1,7 +1,8 @@
 """What a profile may say: the machine, as data, checked before anything is built.
 
 Every key is listed here once, with its unit and its meaning; pydantic refuses
-what is not listed, what has the wrong type, and what contradicts itself.
+what is not listed, what has the wrong type, and what contradicts itself.  The
+comment on a key's line, or right above it, is its line in the manual.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ ARCH_ROWS = {
         "NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL", "TLB", "TRM", "THR", "DFR",
         "MCE", "MCP", "HYP", "HRE", "HVS", "ERR", "MIS", "PIN", "NPI", "PIW", "VPMI",
     }),
-    "arm64": frozenset({f"IPI{number}" for number in range(8)} | {"Err"}),
+    "arm64": frozenset(
+        {f"IPI{number}" for number in range(8)} | {"Err", "arch_timer", "Hyper-V VMbus"}
+    ),
 }  # fmt: skip
 
 
@@ -76,13 +79,16 @@ class _Table(BaseModel):
 class Kernel(_Table):
     """Which kernel the guest runs, and what was done with the series."""
 
-    version: Literal["6.1", "6.10", "6.12", "6.18", "7.2"] = "6.10"
+    version: Literal["6.1", "6.10", "6.12", "6.18", "7.2"] = "6.10"  # of Linux
+    # What was done with the series: nothing; what it was meant to do; what was
+    # posted, to the letter.
     series: Literal["absent", "as meant", "as posted"] = "as meant"
     release: str = ""  # uname -r; default: the version and .0
     build: str = "#1 SMP PREEMPT_DYNAMIC Mon Jun  3 05:09:26 UTC 2024"  # uname -v
-    builder: str = "fakeproc@hyperv"
+    builder: str = "fakeproc@hyperv"  # who built it, for /proc/version
+    # What built it, for /proc/version.
     compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
-    cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"
+    cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"  # /proc/cmdline
     max_cpus: int = Field(default=8192, ge=MAX_CPUS)  # CONFIG_NR_CPUS
 
     @property
@@ -94,50 +100,50 @@ class Kernel(_Table):
 class Cache(_Table):
     """One cache, of every core or of every package."""
 
-    level: int = Field(ge=1, le=4)
-    type: Literal["Data", "Instruction", "Unified"]
-    size_kib: int = Field(gt=0)
-    ways: int = Field(gt=0)
-    line_bytes: int = Field(default=64, gt=0)
-    shared_by: Literal["core", "package"] = "core"
+    level: int = Field(ge=1, le=4)  # 1 is the nearest
+    type: Literal["Data", "Instruction", "Unified"]  # what it holds
+    size_kib: int = Field(gt=0)  # KiB
+    ways: int = Field(gt=0)  # of associativity
+    line_bytes: int = Field(default=64, gt=0)  # bytes
+    shared_by: Literal["core", "package"] = "core"  # the threads of which use one
 
 
 class Isolation(_Table):
     """CPUs kept free by `isolcpus=`, by what they are kept free of."""
 
-    managed_irq: frozenset[Cpu] = frozenset()
-    domain: frozenset[Cpu] = frozenset()
+    managed_irq: frozenset[Cpu] = frozenset()  # of interrupts that the kernel places
+    domain: frozenset[Cpu] = frozenset()  # of the scheduler's balancing
 
 
 class Gic(_Table):
     """arm64: interrupts of which each CPU has its own, as the firmware's tables number them."""
 
     timer: int = Field(default=20, ge=16, lt=32)  # of the virtual timer
-    vmbus: int = Field(default=18, ge=16, lt=32)
+    vmbus: int = Field(default=18, ge=16, lt=32)  # of the VMBus
 
 
 class Cpus(_Table):
     """The virtual processors; neighbours in number are neighbours in the package."""
 
-    possible: int = Field(ge=1, le=MAX_CPUS)
+    possible: int = Field(ge=1, le=MAX_CPUS)  # how many there may ever be
     present: int | None = None  # the first so many of the possible ones; default: all
     offline: frozenset[Cpu] = frozenset()  # present, but not online at the start
-    packages: int = Field(default=1, ge=1)
-    threads_per_core: int = Field(default=1, ge=1)
-    nodes: int = Field(default=1, ge=1)
-    isolated: Isolation = Isolation()
-    vendor: str = "GenuineIntel"
-    family: int = 6
-    model: int = 106
-    stepping: int = 6
-    microcode: int = 0xFFFFFFFF
-    name: str = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"
-    khz: int = Field(default=2_793_438, gt=0)
-    flags: str = ""
-    bugs: str = ""
+    packages: int = Field(default=1, ge=1)  # sockets, among which the CPUs are divided
+    threads_per_core: int = Field(default=1, ge=1)  # 2 with hyper-threading
+    nodes: int = Field(default=1, ge=1)  # NUMA nodes, among which the CPUs are divided
+    isolated: Isolation = Isolation()  # a table of its own
+    vendor: str = "GenuineIntel"  # x86: /proc/cpuinfo
+    family: int = 6  # x86
+    model: int = 106  # x86
+    stepping: int = 6  # x86
+    microcode: int = 0xFFFFFFFF  # x86: the revision; a guest is shown this one
+    name: str = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"  # x86: the model's name
+    khz: int = Field(default=2_793_438, gt=0)  # kHz
+    flags: str = ""  # what /proc/cpuinfo lists as flags, or as Features
+    bugs: str = ""  # x86: what /proc/cpuinfo lists as bugs
     midr: int = 0x413FD0C1  # arm64: the main ID register, a Neoverse N1
     address_bits: tuple[int, int] = (46, 48)  # physical, virtual
-    caches: tuple[Cache, ...] = ()
+    caches: tuple[Cache, ...] = ()  # a list of tables
 
     @model_validator(mode="after")
     def _check(self) -> Cpus:
@@ -166,25 +172,25 @@ class Cpus(_Table):
 class Memory(_Table):
     """The guest's memory, the same in every node."""
 
-    mib_per_node: int = Field(default=16384, gt=0)
+    mib_per_node: int = Field(default=16384, gt=0)  # MiB
 
 
 class MonitorSlot(_Table):
     """A channel's slot in the monitor pages; `latency` in units of 100 ns."""
 
-    id: int = Field(ge=0, lt=128)
-    connection_id: int = Field(ge=0)
-    latency: int = Field(default=0, ge=0)
+    id: int = Field(ge=0, lt=128)  # which slot
+    connection_id: int = Field(ge=0)  # what the host is signalled by
+    latency: int = Field(default=0, ge=0)  # how often the host looks, in units of 100 ns
 
 
 class _Channel(_Table):
     """What primary and sub-channels have in common."""
 
-    relid: Relid
-    monitor: MonitorSlot | None = None
-    counts: Counts = {}
+    relid: Relid  # the channel's number
+    monitor: MonitorSlot | None = None  # a table; only storage and network have one
+    counts: Counts = {}  # interrupts so far: a list from CPU 0 on, or a table CPU = count
     rate: Rate = 0.0  # interrupts a second, once the quiet time is over
-    traffic: TrafficKind = "steady"
+    traffic: TrafficKind = "steady"  # how they are spread over time
 
 
 class Subchannel(_Channel):
@@ -194,15 +200,16 @@ class Subchannel(_Channel):
 class Device(_Channel):
     """A VMBus device, in the order in which the host offers them."""
 
-    class_id: ClassGuid = Field(alias="class")
-    instance: UUID
-    subchannels: tuple[Subchannel, ...] = ()
-    more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)  # relids as the host likes
+    class_id: ClassGuid = Field(alias="class")  # a name, or a class GUID
+    instance: UUID  # the instance GUID, by which sysfs names the device
+    subchannels: tuple[Subchannel, ...] = ()  # a list of tables, in the order of the offers
+    # Sub-channels beyond those listed, with relids as the host likes.
+    more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)
     pci: Literal["nic", "nvme"] = "nic"  # what lies behind a vpci device
     # Drivers probe devices side by side, so that which SCSI controller becomes
     # host0 is a race on a real machine.  Who is late here says who loses it.
     probe_delay_us: int = Field(default=0, ge=0)
-    subchannel_delay_us: int = Field(default=0, ge=0)
+    subchannel_delay_us: int = Field(default=0, ge=0)  # the same, until it asks for sub-channels
 
     @property
     def channels(self) -> tuple[Device | Subchannel, ...]:
@@ -213,10 +220,11 @@ class Device(_Channel):
 class VMBus(_Table):
     """The bus that the host offers, and where Linux hangs it."""
 
+    # The highest version that the host speaks; 4.1 can move channels, 5.3 says when it has.
     protocol: Literal["2.4", "3.0", "4.0", "4.1", "5.0", "5.1", "5.2", "5.3", "6.0"] = "5.3"
     hibernation: bool = False  # whether the ACPI tables let the guest hibernate (S4)
     parent: str = "LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00"  # below /sys/devices
-    devices: tuple[Device, ...] = ()
+    devices: tuple[Device, ...] = ()  # a list of tables, in the order of the offers
 
     @property
     def version(self) -> tuple[int, int]:
@@ -242,40 +250,40 @@ class VMBus(_Table):
 class OtherIrq(_Table):
     """An interrupt that is not a VMBus channel's; `irq` is its Linux number."""
 
-    irq: int = Field(ge=0)
-    chip: str = "IO-APIC"
-    hwirq: int = Field(ge=0)
-    trigger: Literal["edge", "level"] = "edge"
+    irq: int = Field(ge=0)  # its number in Linux
+    chip: str = "IO-APIC"  # who delivers it
+    hwirq: int = Field(ge=0)  # its number there
+    trigger: Literal["edge", "level"] = "edge"  # what raises it
     flow: str | None = None  # the flow name after the hwirq: edge, fasteoi
-    actions: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()  # the names in its row; without one it has no row
     affinity: frozenset[Cpu] | None = None  # default: all CPUs
-    effective: Cpu = 0
+    effective: Cpu = 0  # the CPU that it comes to
     settable: bool = True  # whether user space may move it
     managed: bool = False  # affinity owned by the kernel
-    node: int = -1
-    counts: Counts = {}
+    node: int = -1  # the NUMA node of its device; -1 for none
+    counts: Counts = {}  # interrupts so far: a list from CPU 0 on, or a table CPU = count
     rate: Rate = 0.0  # interrupts a second, once the quiet time is over
-    traffic: TrafficKind = "steady"
+    traffic: TrafficKind = "steady"  # how they are spread over time
 
 
 class Profile(_Table):
     """A whole machine."""
 
-    name: str = ""
-    description: str
-    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    name: str = ""  # the file's name without .toml; not to be given
+    description: str  # one line, which `fakeproc profiles` lists
+    architecture: Literal["x86_64", "arm64"] = "x86_64"  # of the processors
     stimer_direct: bool = True  # x86: timers on a vector of their own, not as messages
     pic: bool = False  # x86: whether there is a PIC, with 16 interrupts (Generation 1)
-    seed: int = 1
+    seed: int = 1  # of all that is left to chance
     uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
     quiet_s: float = Field(default=0, ge=0)  # how long it is left alone from then on
     timer_rate: Rate = 0.0  # timer interrupts a second, of each CPU
-    kernel: Kernel = Kernel()
-    cpus: Cpus
-    gic: Gic = Gic()
-    memory: Memory = Memory()
-    vmbus: VMBus = VMBus()
-    irqs: tuple[OtherIrq, ...] = ()
+    kernel: Kernel = Kernel()  # a table of its own, as the next ones are
+    cpus: Cpus  # the processors
+    gic: Gic = Gic()  # arm64: the interrupt controller
+    memory: Memory = Memory()  # how much there is
+    vmbus: VMBus = VMBus()  # the bus and its devices
+    irqs: tuple[OtherIrq, ...] = ()  # a list of tables: interrupts of no channel
     arch: dict[str, Counts] = {}  # counts of the architecture's own rows, by label
 
     @model_validator(mode="after")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 if TYPE_CHECKING:
-    from fakeproc.machine import Machine
     from fakeproc.run.guests import Guest
 
 __all__ = ["run"]
@@ -35,6 +34,12 @@ Example:
     help=f"Which machine.  [default: {_DEFAULT_PROFILE}]",
 )
 @click.option(
+    "--kernel",
+    metavar="NAME",
+    help="Which kernel it runs, if not the profile's: rfc, rfc-as-posted, rfc-7.2, 6.1, 6.12, "
+    "6.18, 7.2.",
+)
+@click.option(
     "--clock",
     type=click.Choice(["real", "manual"]),
     help="Whether time passes by itself, or only when told.  [default: real]",
@@ -49,6 +54,7 @@ Example:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run(
     profile: str | None,
+    kernel: str | None,
     clock: Literal["real", "manual"] | None,
     mountpoint: str | None,
     keep: bool,
@@ -64,10 +70,10 @@ def run(
     Exit status: that of COMMAND; 1 if it could not be run, 2 for wrong usage,
     126 if COMMAND cannot be executed, 127 if there is no such command.
     """
-    if mountpoint is not None and (profile or clock or keep):
+    if mountpoint is not None and (profile or kernel or clock or keep):
         raise click.UsageError(
             "with --mount the guest is there already, and stays: "
-            "--profile, --clock and --keep are for one of the command's own"
+            "--profile, --kernel, --clock and --keep are for one of the command's own"
         )
     from fakeproc.cli import Failure
     from fakeproc.run.guests import GuestError
@@ -75,7 +81,7 @@ def run(
     from fakeproc.run.session import run as run_on
 
     try:
-        guest = _guest(profile or _DEFAULT_PROFILE, clock or "real", mountpoint, keep)
+        guest = _guest(profile or _DEFAULT_PROFILE, kernel, clock or "real", mountpoint, keep)
     except GuestError as error:
         raise Failure(str(error)) from error
     except OSError as error:
@@ -97,7 +103,11 @@ def run(
 
 
 def _guest(
-    profile: str, clock: Literal["real", "manual"], mountpoint: str | None, keep: bool
+    profile: str,
+    kernel: str | None,
+    clock: Literal["real", "manual"],
+    mountpoint: str | None,
+    keep: bool,
 ) -> Guest:
     from fakeproc.mount import mountpoints
 
@@ -106,21 +116,11 @@ def _guest(
         from fakeproc.run.guests import MountedGuest
 
         return MountedGuest(mountpoints.resolved(mountpoint))
+    from fakeproc.cli import machine_of
     from fakeproc.run.own_guest import OwnGuest, mount_to_keep
 
-    machine = _machine(profile, clock)
+    machine = machine_of(profile, kernel, clock)
     return mount_to_keep(machine) if keep else OwnGuest(machine)
-
-
-def _machine(profile: str, clock: Literal["real", "manual"]) -> Machine:
-    from fakeproc.cli import BadInput
-    from fakeproc.machine import Machine
-    from fakeproc.profiles import ProfileError, load
-
-    try:
-        return Machine(load(profile), clock)
-    except ProfileError as error:
-        raise BadInput(str(error)) from error
 
 
 def _find_registry_as_root_of_a_namespace() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fakeproc.mount import binding, mountpoints, registry
 from fakeproc.mount.daemon import serve
-from fakeproc.mount.mountinfo import UnmountError, fusermount
+from fakeproc.mount.mountinfo import UnmountError
 from fakeproc.mount.mountpoints import FUSE_DEVICE, MountError
 from fakeproc.mount.processes import Report, detached, end
 from fakeproc.run.guests import Guest, GuestError, MountedGuest
@@ -35,20 +35,19 @@ Prepare: TypeAlias = Callable[[], None]
 class OwnGuest(Guest):
     """A guest for the time of a command, mounted where nobody else sees it.
 
-    For an ordinary user that is a user namespace, in which one may mount; where
-    one may not open the device, fusermount3 mounts it outside.
+    For an ordinary user that is a user namespace, in which they may mount, so
+    that no fusermount3 is needed.  Raises GuestError where nobody can mount.
     """
 
     def __init__(self, machine: Machine) -> None:
+        _check_device()
         self._machine = machine
-        self._is_private = _may_mount_by_ourselves()
         directory = tempfile.mkdtemp(prefix="guest-", dir=registry.run_directory())
         super().__init__(Path(directory), machine.profile.name)
 
     def surround(self) -> None:
         """Give the supervisor, and so the daemon, mounts of their own."""
-        if self._is_private:
-            private_mounts()
+        private_mounts()
 
     def start(self, mask: Mask) -> None:
         """Start the daemon: a child that the supervisor has adopted, and ends with."""
@@ -64,7 +63,7 @@ class OwnGuest(Guest):
             release_signals(mask)
 
         # Whoever is in the namespace may look; nobody else can.
-        _serve(self._machine, self.mountpoint, self._is_private, prepare)
+        _serve(self._machine, self.mountpoint, allow_other=True, prepare=prepare)
         entry = registry.entry_of(self.mountpoint)
         self.daemon = None if entry is None else entry.process
 
@@ -99,25 +98,23 @@ def mount_to_keep(machine: Machine) -> MountedGuest:
     return MountedGuest(place)
 
 
-def _may_mount_by_ourselves() -> bool:
-    """Whether this user may open the device; raises GuestError where nobody can mount."""
+def _check_device() -> None:
+    """Raise GuestError where this user cannot mount a FUSE file system, not even in a namespace."""
     if not FUSE_DEVICE.exists():
         raise GuestError(
             f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
             f"container with --device {FUSE_DEVICE} --cap-add SYS_ADMIN"
         )
+    # No way round by fusermount3: libfuse asks for it only where the device opens.
+    if not os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
+        raise GuestError(
+            f"you may not use {FUSE_DEVICE}: its mode must be 0666 for ordinary users "
+            f"('chmod 666 {FUSE_DEVICE}' as root), or run as root"
+        )
     try:
         binding.load()
     except binding.BindingError as missing:
         raise GuestError(str(missing)) from missing
-    if os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
-        return True
-    if os.geteuid() == 0 or fusermount() is None:
-        raise GuestError(
-            f"you may not use {FUSE_DEVICE}, whose mode must be 0666 for ordinary users "
-            f"('chmod 666 {FUSE_DEVICE}' as root), and there is no fusermount3 to do it for you"
-        )
-    return False
 
 
 def _serve(machine: Machine, place: Path, allow_other: bool, prepare: Prepare) -> None:

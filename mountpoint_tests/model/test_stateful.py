@@ -19,7 +19,7 @@ from fakeproc.timeline import MILLISECOND, SECOND
 from .guests import captured_guest, interrupt_rows, write
 
 CPUS = "/sys/devices/system/cpu"
-RUNS, STEPS = 200, 50  # ten thousand steps
+RUNS, STEPS = 230, 50  # of which hypothesis takes some fewer: ten thousand in all
 MOST_DEVICES = 16
 
 # Which refusals a step may meet, and no other.
@@ -335,5 +335,5 @@ def test_ten_thousand_steps_lose_no_interrupt_and_leave_no_channel_behind() -> N
         suppress_health_check=list(HealthCheck),
     )
     run("runTest").runTest()
-    assert sum(steps.values()) > 0.9 * RUNS * STEPS, steps
+    assert sum(steps.values()) > 10_000, steps
     assert min(steps[kind] for kind in ("offline", "offline refused", "offer", "rescind")) > 100

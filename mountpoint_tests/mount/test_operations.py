@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from fakeproc.accesses import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
 from fakeproc.mount import glimpses
 from fakeproc.mount.binding import Caller
@@ -76,6 +77,7 @@ class Machine:
 
     knob: Knob | None = field(default_factory=Knob)
     timeline: Timeline = field(default_factory=Timeline)
+    accesses: AccessRecord = field(default_factory=AccessRecord)
     asked: int = 0
     refusals: list[tuple[str, bytes, int | None]] = field(default_factory=list)
 

@@ -63,12 +63,12 @@ def cases(table: tuple[Difference, ...]) -> list[object]:
 # /proc/interrupts ----------------------------------------------------------------------------
 
 
-def two_cpus(version: str, series: str = "as meant", more: str = "", possible: str = "2") -> Machine:
+def two_cpus(
+    version: str, series: str = "as meant", more: str = "", possible: str = "2"
+) -> Machine:
     """A guest on whose first two CPUs rows have counted what those of the specification have."""
     base = captured_toml("small-2cpu")
-    machine = guest(
-        version, series, base=base, possible=possible, threads_per_core="1", more=more
-    )
+    machine = guest(version, series, base=base, possible=possible, threads_per_core="1", more=more)
     kernel = machine.kernel
     for desc in kernel.irqs.descs.values():
         kernel.irqs.restore(desc, {0: 16841} if desc.hwirq == 7 else {})
@@ -145,9 +145,7 @@ def errors_and_misrouted(version: str) -> list[str | None]:
     return [rows(machine)[label] for label in ("ERR", "MIS")]
 
 
-X86_6_1 = (
-    "NMI LOC SPU PMI IWI RTR RES CAL TLB TRM THR DFR MCE MCP HYP HRE HVS ERR MIS PIN NPI PIW"
-)
+X86_6_1 = "NMI LOC SPU PMI IWI RTR RES CAL TLB TRM THR DFR MCE MCP HYP HRE HVS ERR MIS PIN NPI PIW"
 X86_7_2 = "NMI LOC PMI IWI RES CAL TLB TRM THR MCE MCP HYP HRE HVS PIN NPI PIW VPMI"
 SPACED = "v6.13, commit f9ed1f7c2e26"
 ALIGNED = "v6.13, commit f9ed1f7c2e26; v7.2, irq-core-2026-06-13"
@@ -291,7 +289,7 @@ INTERRUPTS = (
         "between v6.13 and v7.2",
         arm64_row("IPI0"),
         {
-            "6.1": "IPI0:        312        298       Rescheduling interrupts",
+            "6.1": "IPI0:       312        298       Rescheduling interrupts",
             "7.2": "IPI0:        312        298  Rescheduling interrupts",
         },
     ),
@@ -446,9 +444,7 @@ SYSTEM = (
             ("HYP", {"6.1": 7}),
         )
     ),
-    Difference(
-        "arm64: IPI0 in the total of intr", "never", grows_by("IPI0", "arm64"), {"6.1": 0}
-    ),
+    Difference("arm64: IPI0 in the total of intr", "never", grows_by("IPI0", "arm64"), {"6.1": 0}),
     *(
         Difference(f"online <- {word!r}", KSTRTOBOOL, online(word), answers)
         for word, answers in (
@@ -601,7 +597,9 @@ def agreed(protocol: str) -> Callable[[str], object]:
 
     def ask(version: str) -> object:
         machine = guest(version, protocol=f'"{protocol}"')
-        said = [line.split("] ")[1] for line in log(machine).splitlines() if "Vmbus version" in line]
+        said = [
+            line.split("] ")[1] for line in log(machine).splitlines() if "Vmbus version" in line
+        ]
         return said, text(machine, "/sys/module/hv_vmbus/parameters/max_version")
 
     return ask
@@ -652,7 +650,10 @@ VMBUS = (
         {"6.1": "-1073741824\n", "6.18": "3221225472\n"},
     ),
     Difference(
-        "in_write_index beyond 2^31", "still %d", huge_index("in_write_index"), {"6.1": "-1073741824\n"}
+        "in_write_index beyond 2^31",
+        "still %d",
+        huge_index("in_write_index"),
+        {"6.1": "-1073741824\n"},
     ),
     Difference(
         "ring of most devices",
@@ -725,7 +726,10 @@ def patch(number: int, *series: str) -> pytest.MarkDecorator:
 @patch(1)
 def test_offers_that_linux_has_no_driver_for(version: str, series: str) -> None:
     machine = guest(version, series)
-    classes = {"f5bee29c-1741-4aad-a4c2-8fdedb46dcc2": 12, "99221fa0-24ad-11e2-be98-001aa01bbf6e": 6}
+    classes = {
+        "f5bee29c-1741-4aad-a4c2-8fdedb46dcc2": 12,
+        "99221fa0-24ad-11e2-be98-001aa01bbf6e": 6,
+    }
     for name, relid in classes.items():
         device = f"/sys/bus/vmbus/devices/{name}"
         if series == "absent":

@@ -20,6 +20,9 @@ from pathlib import Path
 from conftest import REPOSITORY, mounts_below
 
 USER = 65534
+
+# Carriage returns, and what moves the cursor and changes colours.
+CONTROLS = re.compile(r"\r|\x1b\[[0-9;?]*[a-zA-Z]|\x1b\([AB]")
 BYTECODE = tempfile.TemporaryDirectory(prefix="fakeproc-bytecode-", dir="/tmp")
 Path(BYTECODE.name).chmod(0o755)
 
@@ -166,12 +169,14 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.read)):
             left = deadline - time.monotonic()
-            assert left > 0, f"{pattern!r} does not appear in {self.read!r}"
+            assert left > 0, f"{pattern!r} does not appear in {self.read[-500:]!r}"
             if select.select([self._descriptor], [], [], left)[0]:
                 try:
-                    self.read += os.read(self._descriptor, 4096).decode().replace("\r", "")
+                    self.read += CONTROLS.sub("", os.read(self._descriptor, 4096).decode())
                 except OSError:  # EIO: the last one has closed it
-                    raise AssertionError(f"{pattern!r} does not appear in {self.read!r}") from None
+                    raise AssertionError(
+                        f"{pattern!r} does not appear in {self.read[-500:]!r}"
+                    ) from None
         self.read = self.read[found.end() :]
         return found[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -102,20 +103,29 @@ def test_it_is_listed_and_can_be_unmounted_like_any_other(run) -> None:
 
 
 def test_keep_leaves_the_guest_and_says_where(any_run) -> None:
-    done = any_run("sh", "-c", "echo 3 > /proc/irq/39/smp_affinity_list", options=["--keep"])
-    assert done.returncode == 0, done.stderr
-    said, command = done.stderr.strip().split("; end it with: ")
-    mountpoint = Path(said.removeprefix("fakeproc: the guest is still mounted on "))
-    try:
-        if not any_run.prefix:
-            assert (mountpoint / "proc/irq/39/smp_affinity_list").read_text() == "3\n"
-        window = any_run("cat", "/proc/irq/39/smp_affinity_list", options=["--mount", mountpoint])
-        assert window.stdout == "3\n"
-    finally:
-        assert command == f"fakeproc umount {mountpoint}"
-        assert fakeproc(any_run, "umount", mountpoint) == f"unmounted {mountpoint}\n"
-        assert list(mountpoint.iterdir()) == []
-        mountpoint.rmdir()
+    # All in one shell: an ordinary user of root's tests has mounts of their own.
+    script = f"""
+        fakeproc() {{ {shlex.join(FAKEPROC)} "$@"; }}
+        fakeproc run --keep -- sh -c 'echo 3 > /proc/irq/39/smp_affinity_list' 2> said
+        place=$(sed 's/.* mounted on \\(.*\\); end it with: fakeproc umount .*/\\1/' said)
+        cat $place/proc/irq/39/smp_affinity_list
+        fakeproc run --mount $place -- cat /proc/irq/39/smp_affinity_list
+        fakeproc umount $place >&2
+        rmdir $place
+    """
+    done = subprocess.run(
+        [*any_run.prefix, "sh", "-euc", script],
+        env=any_run.environment,
+        cwd=any_run.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "3\n3\n"), done.stderr
+    place = done.stderr.removeprefix("unmounted ").strip()
+    assert (any_run.directory / "said").read_text() == (
+        f"fakeproc: the guest is still mounted on {place}; end it with: fakeproc umount {place}\n"
+    )
 
 
 def fakeproc(runs, *words: object) -> str:

@@ -1,40 +1,75 @@
-"""Real tools inside a guest: a mount namespace in which /proc and /sys are the guest's."""
+"""Real tools, with the guest's files at the real paths: windows by `fakeproc run --mount`."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from run.runs import Runs, runs_of
 
-# What of /proc is the guest's; the rest, /proc/self among it, stays the computer's.
-PROC_FILES = ("cpuinfo", "interrupts", "meminfo", "softirqs", "stat", "uptime")
+# An ordinary user's PATH on Debian leaves out where irqbalance is.
+SEARCH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
-@pytest.fixture
-def inside() -> Callable[..., str]:
-    """Run a tool inside a guest, and return what it prints."""
-    if os.geteuid() != 0:
-        pytest.fail("a mount namespace of one's own takes root: run the tests as root")
+@pytest.fixture(scope="session")
+def inside(cli) -> Callable[..., str]:
+    """Run a tool inside a guest, and return what it prints on standard output.
 
-    def run(guest, *command: str, timeout: float = 60) -> str:
-        if shutil.which(command[0]) is None:
-            pytest.fail(f"there is no {command[0]}: scripts/setup --for test installs it")
-        binds = [f"mount --bind {guest.proc}/{name} /proc/{name}" for name in PROC_FILES]
-        binds += [f"mount --bind {guest.proc}/irq /proc/irq", f"mount --bind {guest.sys} /sys"]
-        script = " && ".join((*binds, f"exec {shlex.join(command)}"))
+    It must be content, or, where `fails` says so, not.
+    """
+
+    def run(guest, *command: object, timeout: float = 60, fails: bool = False, **more: str) -> str:
+        program = str(command[0])
+        if shutil.which(program, path=SEARCH) is None:
+            pytest.fail(f"there is no {program}: scripts/setup --for test installs it")
         done = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-            env=os.environ | {"LC_ALL": "C", "S_TIME_FORMAT": "ISO"},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+            [sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
+             *map(str, command)],
+            env=cli.environment
+            | {"LC_ALL": "C", "S_TIME_FORMAT": "ISO", "PATH": SEARCH, "COLUMNS": "200"}
+            | more,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def looked_at(_fuse: None, cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """The default guest at a moment that does not pass, for tools that only look."""
+    with cli.mounted(tmp_path_factory.mktemp("still") / "m", "--clock", "manual") as guest:
+        yield guest
+
+
+@pytest.fixture(scope="session")
+def two_packages(cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A profile: the default guest with its 8 CPUs in two packages and nodes."""
+    text = cli("profiles", "show", "hyperv-gen2").stdout
+    file = tmp_path_factory.mktemp("profiles") / "two-packages.toml"
+    file.write_text(
+        text.replace("\npackages = 1\n", "\npackages = 2\n").replace("\nnodes = 1", "\nnodes = 2")
+    )
+    return file
+
+
+@pytest.fixture
+def run(_fuse: None) -> Iterator[Runs]:
+    """`fakeproc run` with guests of its own."""
+    with runs_of("root") as runs:
+        yield runs
+
+
+@pytest.fixture(params=["root", "user"])
+def any_run(_fuse: None, request: pytest.FixtureRequest) -> Iterator[Runs]:
+    """The same for root, and for an ordinary user."""
+    if request.param == "root" and os.geteuid() != 0:
+        pytest.skip("the tests are not run as root")
+    with runs_of(request.param) as runs:
+        yield runs

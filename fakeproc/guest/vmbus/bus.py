@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.cpus import Cpus
-    from fakeproc.guest.irq import IrqCore
+    from fakeproc.guest.irq import IrqCore, IrqDesc
     from fakeproc.guest.log import KernelLog
     from fakeproc.guest.personality import Personality
     from fakeproc.guest.uevents import Uevents
@@ -317,7 +317,7 @@ class Vmbus:
         """
         for channel in device.channels[1:]:
             yield from self.close(channel)
-            if channel.rescinded:
+            if channel.rescinded and channel in device.channels:
                 self._remove_channel(channel)
         yield from self.close(device.primary)
 
@@ -357,7 +357,7 @@ class Vmbus:
         self.connection.post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
         yield self.connection.answer(GpadlCreated, channel.relid)
         if channel.desc is not None:
-            self.irqs.request(channel.desc, channel.irq_name)
+            self._request_irq(channel, channel.desc)
             self.irqs.set_affinity_and_hint(channel.desc, 1 << channel.target_cpu)
         try:
             self.connection.post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
@@ -369,6 +369,17 @@ class Vmbus:
                 self.irqs.release(channel.desc)
             raise
         channel.state = ChannelState.OPENED
+
+    def _request_irq(self, channel: Channel, desc: IrqDesc) -> None:
+        try:
+            self.irqs.request(desc, channel.irq_name)
+        except OSError as error:
+            self._log.say(
+                f"hv_vmbus: request_irq failed with -{error.errno} for relid {channel.relid}"
+                f" irq {desc.irq}",
+                KERN_ERR,
+            )
+            raise
 
     def close(self, channel: Channel) -> Sleeper[None]:
         """`vmbus_close`: the mapping of the relid stays, the IRQ is freed where that is meant.

@@ -1,0 +1,384 @@
+"""What the manual says of the code, asked of the code: files, keys, commands, the interface.
+
+`reference.py` makes pages of it for the site, `manpages.py` the two man pages.
+What the code does not know of a file is in `files.toml`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+import tokenize
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from fakeproc import cli, profiles
+from fakeproc.classes import CLASS_GUIDS
+from fakeproc.files.roots import host_root, proc_root, sys_root
+from fakeproc.files.tree import Attribute, Directory, Symlink
+from fakeproc.machine import Machine
+from fakeproc.profiles import schema
+from fakeproc.profiles.kernels import KERNELS, with_kernel
+
+__all__ = [
+    "DEVICE",
+    "Key",
+    "File",
+    "commands",
+    "comments",
+    "files",
+    "first_line",
+    "options",
+    "tables",
+]
+
+DEVICE = "sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/<guid>"
+HAND_WRITTEN = Path(__file__).with_name("files.toml")
+
+
+def first_line(thing: object) -> str:
+    """The first paragraph of a docstring, in one line."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+def comments(cls: type) -> dict[str, str]:
+    """For each field of a class the comment on its line, or on the lines right above it."""
+    found: dict[str, str] = {}
+    above: list[str] = []
+    name = ""
+    depth = 0
+    for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(cls)).readline):
+        depth += (token.string in "([{") - (token.string in ")]}") if token.type == 54 else 0
+        text = token.string.lstrip("# ")
+        if token.type == tokenize.COMMENT and token.line.strip().startswith("#"):
+            above.append(text)
+        elif token.type == tokenize.COMMENT and name:
+            found[name] = text
+        elif token.type == tokenize.NAME and not token.line[: token.start[1]].strip():
+            name = token.string if depth == 0 and token.start[1] == 4 else name
+            if above and name == token.string:
+                found[name] = " ".join(above)
+        elif token.type == tokenize.NEWLINE:
+            above = []
+    return found
+
+
+# -- The tree ---------------------------------------------------------------------
+
+
+@dataclass
+class File:
+    """One file of the tree, or all that differ only in a number or a name."""
+
+    path: str
+    modes: set[int] = field(default_factory=set)
+    reads: str = ""
+    writes: str = ""
+    kernels: set[str] = field(default_factory=set)
+    differs: str = ""
+    written_by: str = ""
+
+    @property
+    def since(self) -> str:
+        """On which kernels it is."""
+        every = set(KERNELS)
+        if not self.kernels:
+            return "other machines"
+        if self.kernels == every:
+            return "all"
+        if self.kernels == {name for name in every if KERNELS[name][1] != "absent"}:
+            return "with the series"
+        versions = sorted({KERNELS[name][0] for name in every}, key=_as_numbers)
+        for first in versions[1:]:
+            later = {n for n in every if _as_numbers(KERNELS[n][0]) >= _as_numbers(first)}
+            if self.kernels == later:
+                return f"from {first} on"
+            if self.kernels == every - later:
+                return f"before {first}"
+        return ", ".join(name for name in KERNELS if name in self.kernels)
+
+
+def _as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+PLACEHOLDERS = (
+    (rf"(?<=/){GUID}(?=/|$)", "<guid>"),
+    (r"(?<=/)pci[0-9a-f]{4}:[0-9a-f]{2}(?=/|$)", "pci<bus>"),
+    (r"(?<=/)[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f](?=/|$)", "<function>"),
+    (r"(?<=/)[0-9a-f]{4}:[0-9a-f]{2}(?=/|$)", "<bus>"),
+    (r"(?<=/irq/)\d+(?=/|$)", "<n>"),
+    (r"(?<=/msi_irqs/)\d+(?=/|$)", "<n>"),
+    (r"(?<=/channels/)\d+(?=/|$)", "<relid>"),
+    (r"(?<=/)(cpu|node|host|index)\d+(?=/|$)", r"\1<n>"),
+    (r"(?<=/bus/vmbus/drivers/)[^/]+", "<driver>"),
+    (r"(?<=/hugepages-)\d+(?=kB)", "<size>"),
+    (r"^.*(?=/power/)", "<any device>"),
+)
+
+
+def placeholders(path: str) -> str:
+    """The path, with a name in brackets for what is one of many."""
+    for pattern, name in PLACEHOLDERS:
+        path = re.sub(pattern, name, path)
+    return path
+
+
+def _machine(profile: str, kernel: str | None) -> Machine:
+    """A guest with one device of every class, so that every file is there."""
+    loaded = profiles.load(profile)
+    machine = Machine(loaded if kernel is None else with_kernel(loaded, kernel), "manual")
+    for name in CLASS_GUIDS:
+        options = [()] if name != "vpci" else [("pci=nic",), ("pci=nvme",)]
+        for option in options:
+            _store(machine, "offer", " ".join((name, *option)))
+    machine.advance(10**9)
+    return machine
+
+
+def _store(machine: Machine, file: str, text: str) -> None:
+    node = host_root(machine).lookup(file)
+    assert isinstance(node, Attribute)
+    assert node.store
+    node.store(text.encode())
+
+
+def _walk(directory: Directory, path: str) -> Iterator[tuple[str, Attribute]]:
+    for name, _ in list(directory.children()):
+        node = directory.lookup(name)
+        if isinstance(node, Directory):
+            yield from _walk(node, f"{path}/{name}")
+        elif node is not None and not isinstance(node, Symlink):
+            yield f"{path}/{name}", node
+
+
+def _docstring(function: object, name: str) -> str:
+    """That of the `show` or `store` which `Attributes` has wrapped."""
+    if not inspect.isfunction(function):
+        return ""
+    return first_line(inspect.getclosurevars(function).nonlocals.get(name))
+
+
+def _add(found: dict[str, File], machine: Machine, kernel: str | None) -> None:
+    for name, root in (("proc", proc_root), ("sys", sys_root), ("host", host_root)):
+        for path, node in _walk(root(machine), name):
+            file = found.setdefault(placeholders(path), File(placeholders(path)))
+            file.modes.add(node.mode)
+            file.reads = file.reads or _docstring(node.show, "show")
+            file.writes = file.writes or _docstring(node.store, "store")
+            if kernel:
+                file.kernels.add(kernel)
+
+
+@cache
+def files() -> dict[str, File]:
+    """Every file of the tree by its path, in the order in which it is read."""
+    found: dict[str, File] = {}
+    for kernel in KERNELS:
+        _add(found, _machine("hyperv-gen2", kernel), kernel)
+    for profile in ("hyperv-gen1", "hyperv-arm64"):
+        others: dict[str, File] = {}
+        _add(others, _machine(profile, None), None)
+        for path, file in others.items():
+            if "/VMBUS:" not in path and "/device:" not in path:
+                found.setdefault(path, file)
+    for pattern, notes in hand_written().items():
+        for path in found:
+            if fnmatchcase(path, pattern):
+                for key, value in notes.items():
+                    setattr(found[path], key, value)
+    return found
+
+
+@cache
+def hand_written() -> dict[str, dict[str, str]]:
+    """What files.toml says of files, by pattern; a later line counts more."""
+    return tomllib.loads(HAND_WRITTEN.read_text())
+
+
+# -- Profiles ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a profile."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "(top level)": schema.Profile,
+    "kernel": schema.Kernel,
+    "cpus": schema.Cpus,
+    "cpus.isolated": schema.Isolation,
+    "cpus.caches": schema.Cache,
+    "gic": schema.Gic,
+    "memory": schema.Memory,
+    "vmbus": schema.VMBus,
+    "vmbus.devices": schema.Device,
+    "vmbus.devices.subchannels": schema.Subchannel,
+    "vmbus.devices.monitor": schema.MonitorSlot,
+    "irqs": schema.OtherIrq,
+}
+
+
+def tables() -> Iterator[tuple[str, str, list[Key]]]:
+    """Every table of a profile: its name, what it is, its keys."""
+    for name, model in TABLES.items():
+        said: dict[str, str] = {}
+        for cls in reversed(model.__mro__):
+            if cls.__module__ == schema.__name__:
+                said |= comments(cls)
+        keys = [
+            Key(info.alias or key, _type(info), _default(info), said.get(key, ""))
+            for key, info in model.model_fields.items()
+            if (model, key) != (schema.Profile, "name")
+        ]
+        yield name, first_line(model), keys
+
+
+def _type(info: FieldInfo) -> str:
+    low = high = ""
+    for rule in info.metadata:
+        for key, sign in (("ge", "from {}"), ("gt", "more than {}"), ("le", "to {}")):
+            value = getattr(rule, key, None)
+            if value is not None:
+                low, high = (low, sign) if key == "le" else (sign, high)
+                low = low.format(value) if key != "le" else low
+                high = high.format(f"{value:g}" if value > 9999 else value)
+        below = getattr(rule, "lt", None)
+        if below is not None:
+            high = f"to {below - 1}"
+    return " ".join(filter(None, (_words(info.annotation), low, high)))
+
+
+def _words(annotation: object) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f'"{value}"' for value in arguments)
+    if origin is typing.Annotated:
+        return _words(arguments[0])
+    if origin in {typing.Union, types.UnionType}:
+        return " or ".join(_words(one) for one in arguments if one is not type(None))
+    if origin is dict:
+        return "list or table of counts" if arguments[1] is not str else "table"
+    if origin is frozenset:
+        return "list of CPUs"
+    if origin is tuple:
+        return f"list of {_words(arguments[0])}s".replace("ys", "ies")
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
+    return {int: "integer", float: "number", str: "string", bool: "boolean", UUID: "GUID"}[
+        typing.cast("type", annotation)
+    ]
+
+
+def _default(info: FieldInfo) -> str:
+    value = info.default
+    if value is PydanticUndefined:
+        return "must be given"
+    if value is None or value == () or value == {} or value == frozenset():
+        return "none"
+    if isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return str(list(value))
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+# -- The command line ---------------------------------------------------------------
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command, by how it is typed."""
+
+    def below(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        yield name, command
+        if isinstance(command, click.Group):
+            for word in sorted(command.commands):
+                yield from below(f"{name} {word}", command.commands[word])
+
+    yield from below("fakeproc", cli.command)
+
+
+def usage(name: str, command: click.Command) -> str:
+    """How it is called."""
+    return " ".join((name, *command.collect_usage_pieces(click.Context(command))))
+
+
+def options(command: click.Command) -> Iterator[tuple[str, str]]:
+    """Each option, with what it takes, and what it does."""
+    context = click.Context(command)
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record:
+            yield record[0].replace("|", " | ") if "[" in record[0] else record[0], record[1]
+
+
+def paragraphs(command: click.Command) -> list[str]:
+    """What a command says of itself."""
+    return [" ".join(part.split()) for part in inspect.cleandoc(command.help or "").split("\n\n")]
+
+
+def examples(command: click.Command) -> list[str]:
+    """The lines of its example."""
+    lines = (command.epilog or "").splitlines()
+    return [line.strip() for line in lines if line.startswith("  ")]
+
+
+# -- Python ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Member:
+    """A name of the interface: how it is written, and what it says."""
+
+    name: str
+    signature: str
+    text: str
+    members: tuple[Member, ...] = ()
+
+
+def interface(module: types.ModuleType) -> Iterator[Member]:
+    """What a module exports, in the order of its `__all__`."""
+    for name in module.__all__:
+        yield _member(name, getattr(module, name))
+
+
+def _member(name: str, value: object) -> Member:
+    members: tuple[Member, ...] = ()
+    if inspect.isclass(value):
+        members = tuple(
+            _member(key, member)
+            for key, member in vars(value).items()
+            if not key.startswith("_") and (callable(member) or isinstance(member, property))
+        )
+    if isinstance(value, property):
+        returned = inspect.signature(typing.cast("Callable[..., object]", value.fget))
+        return Member(name, f": {returned.return_annotation}", inspect.getdoc(value) or "")
+    signature = ""
+    if callable(value):
+        try:
+            signature = str(inspect.signature(value)).replace("'", "")
+        except ValueError:
+            signature = ""
+    return Member(name, signature, inspect.getdoc(value) or "", members)

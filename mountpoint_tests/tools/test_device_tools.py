@@ -1,0 +1,80 @@
+"""Tools that show the guest's devices: VMBus, SCSI, udev's view, drivers."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from .views import state
+
+NETVSC = "0022486b-1fa4-0022-486b-1fa40022486b"
+
+# The four files that lsvmbus reads (tools/hv/lsvmbus), which no distribution
+# packages; this is a reader of our own.
+LSVMBUS = """\
+import os, json
+top = "/sys/bus/vmbus/devices"
+text = lambda device, name: open(os.path.join(top, device, name)).read()
+print(json.dumps({
+    device: {
+        "id": int(text(device, "id")),
+        "class_id": text(device, "class_id").strip().strip("{}"),
+        "device_id": text(device, "device_id").strip().strip("{}"),
+        "channels": {
+            int(relid): int(cpu)
+            for relid, cpu in (
+                line.split(":") for line in text(device, "channel_vp_mapping").splitlines()
+            )
+        },
+    }
+    for device in os.listdir(top)
+}))
+"""
+
+
+def test_against_lsvmbus(looked_at, inside) -> None:
+    import json  # noqa: PLC0415
+
+    shown = json.loads(inside(looked_at, sys.executable, "-c", LSVMBUS))
+    devices = state(looked_at)["vmbus"]["devices"]
+    assert shown.keys() == devices.keys()
+    for name, device in devices.items():
+        assert shown[name]["device_id"] == name
+        assert shown[name]["class_id"] == device["class_id"]
+        assert shown[name]["id"] == device["channels"][0]["relid"]
+        assert shown[name]["channels"] == {
+            str(channel["relid"]): channel["target_cpu"] for channel in device["channels"]
+        }
+
+
+def test_against_lsscsi(looked_at, inside) -> None:
+    shown = inside(looked_at, "lsscsi", "-H", "-v")
+    hosts = re.findall(r"\[(\d+)\] +storvsc\S*[^[]*device dir: \S+/([0-9a-f-]+)/host(\d+)", shown)
+    assert [number for number, _, _ in hosts] == [number for _, _, number in hosts] == ["0", "1"]
+    controllers = {
+        name
+        for name, device in state(looked_at)["vmbus"]["devices"].items()
+        if device["driver"] == "hv_storvsc"
+    }
+    assert {name for _, name, _ in hosts} == controllers
+    inside(looked_at, "lsscsi")
+
+
+def test_against_udevadm(looked_at, inside) -> None:
+    shown = inside(looked_at, "udevadm", "info", f"/sys/bus/vmbus/devices/{NETVSC}")
+    assert re.search(f"^P: /devices/.*/{NETVSC}\n", shown)
+    assert "E: SUBSYSTEM=vmbus\nE: DRIVER=hv_netvsc\nE: MODALIAS=vmbus:" in shown
+    shown = inside(
+        looked_at, "udevadm", "info", "--attribute-walk", f"/sys/bus/vmbus/devices/{NETVSC}"
+    )
+    channels = state(looked_at)["vmbus"]["devices"][NETVSC]["channels"]
+    for channel in channels:
+        assert f'ATTR{{channels/{channel["relid"]}/cpu}}=="{channel["target_cpu"]}"' in shown
+
+
+def test_against_driverctl(looked_at, inside) -> None:
+    shown = inside(looked_at, "driverctl", "-b", "vmbus", "list-devices")
+    assert dict(line.split()[:2] for line in shown.splitlines()) == {
+        name: device["driver"] or "(none)"
+        for name, device in state(looked_at)["vmbus"]["devices"].items()
+    }

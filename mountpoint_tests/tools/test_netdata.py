@@ -1,0 +1,94 @@
+"""netdata's proc plugin: the dimensions of its charts are the guest's interrupts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import SEARCH
+from .test_interrupt_tools import fetched
+from .views import state, vmbus_irqs
+
+CONFIGURATION = """\
+[global]
+    run as user = {user}
+[directories]
+    cache = {place}/cache
+    lib = {place}/lib
+    log = {place}/log
+    lock = {place}/lock
+    registry = {place}/registry
+    cloud.d = {place}/cloud.d
+[db]
+    mode = ram
+    update every = 1
+[web]
+    bind to = 127.0.0.1:{port}
+[health]
+    enabled = no
+[ml]
+    enabled = no
+[statsd]
+    enabled = no
+[plugins]
+    enable running new plugins = no
+    apps = no
+    cgroups = no
+    checks = no
+    diskspace = no
+    idlejitter = no
+    tc = no
+    timex = no
+[plugin:proc:/proc/interrupts]
+    interrupts per core = yes
+"""
+PORT = 19199
+
+
+def charts(seconds: float = 20) -> dict:
+    """The charts, as soon as those of the proc plugin are there."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        page = json.loads(fetched(f"http://127.0.0.1:{PORT}/api/v1/charts"))
+        if "system.interrupts" in page["charts"]:
+            return page["charts"]
+        time.sleep(0.1)
+    pytest.fail("netdata shows no interrupts")
+
+
+def test_against_netdata(mount_guest, cli, tmp_path: Path) -> None:
+    program = shutil.which("netdata", path=SEARCH) or pytest.fail(
+        "there is no netdata: scripts/setup --for test installs it"
+    )
+    guest = mount_guest()
+    (guest.host / "clock").write_text("advance 3")  # its quiet time
+    (guest.host / "traffic").write_text("all 100")
+    configuration = tmp_path / "netdata.conf"
+    user = Path.home().owner()
+    configuration.write_text(CONFIGURATION.format(place=tmp_path, port=PORT, user=user))
+    for name in ("cache", "lib", "log", "lock", "registry", "cloud.d"):
+        (tmp_path / name).mkdir()
+    command = [
+        sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
+        program, "-D", "-c", configuration,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, env=cli.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        shown = charts()
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    irqs = vmbus_irqs(state(guest))
+    names = {f"{desc['actions'][0]}_{irq}" for irq, desc in irqs.items()}
+    system = {each["name"] for each in shown["system.interrupts"]["dimensions"].values()}
+    assert names <= system
+    assert {f"cpu.cpu{cpu}_interrupts" for cpu in range(8)} <= shown.keys()
+    assert {f"cpu.cpu{cpu}" for cpu in range(8)} <= shown.keys()

@@ -1,0 +1,52 @@
+"""Tools that show processes (the real ones) on the guest's CPUs and memory."""
+
+from __future__ import annotations
+
+import re
+
+from run.runs import Runs
+
+from .views import state
+
+
+def test_against_top(looked_at, inside) -> None:
+    shown = inside(looked_at, "top", "-b", "-n", "1", "-1", "-w", "200")
+    assert re.search(r"^top - .* up  9:22, ", shown)
+    assert re.findall(r"%Cpu(\d+) +:", shown) == [
+        str(n) for n in state(looked_at)["cpus"]["online"]
+    ]
+    assert re.search(r"MiB Mem : +32768\.0 total", shown)
+    assert re.search(r"\btop\n", shown)  # itself, which is real
+
+
+def test_against_free_and_uptime(looked_at, inside) -> None:
+    assert re.search(r"Mem: +33554432 ", inside(looked_at, "free"))
+    assert " up  9:22, " in inside(looked_at, "uptime")
+
+
+def test_against_htop(run: Runs, tmp_path) -> None:
+    settings = tmp_path / "htoprc"
+    settings.write_text(
+        "htop_version=3.2.2\nconfig_reader_min_version=3\nheader_layout=one_100\n"
+        "column_meters_0=CPU Memory Uptime\ncolumn_meter_modes_0=2 2 2\n"
+        "hide_kernel_threads=1\n"
+    )
+    command = "stty rows 50 cols 120; $RUN -- sh -c 'sleep 1234 & exec htop -C'"
+    with run.terminal("sh", "-c", command, TERM="xterm", HTOPRC=str(settings)) as at:
+        at.expect(r"Uptime")
+        screen = at.expect(r"sleep.*1234")
+        at.type("q")
+    assert screen
+
+
+def test_htop_has_a_meter_for_every_cpu(run: Runs, tmp_path) -> None:
+    settings = tmp_path / "htoprc"
+    settings.write_text(
+        "htop_version=3.2.2\nconfig_reader_min_version=3\nheader_layout=one_100\n"
+        "column_meters_0=AllCPUs\ncolumn_meter_modes_0=2\n"
+    )
+    command = "stty rows 50 cols 120; $RUN -- htop -C"
+    with run.terminal("sh", "-c", command, TERM="xterm", HTOPRC=str(settings)) as at:
+        for cpu in range(8):
+            at.expect(rf"{cpu}: *\d+\.\d%")
+        at.type("q")
