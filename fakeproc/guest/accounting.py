@@ -15,7 +15,8 @@ from fakeproc.guest.irq import U32
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
-    from fakeproc.guest.architecture import Architecture
+    from collections.abc import Callable, Mapping
+
     from fakeproc.guest.irq import IrqCore
 
 __all__ = ["SOFTIRQS", "USER_HZ", "Accounting", "CpuTimes"]
@@ -47,12 +48,6 @@ SYSTEM_SHARE = 2_500
 TIMER_SOFTIRQS = {"TIMER": 420, "SCHED": 510, "HRTIMER": 3, "RCU": 350}
 # Of a thousand timer interrupts so many wake another CPU, or call a function there.
 TIMER_IPIS = {"function": 400, "wake": 2}
-# arch_irq_stat_cpu: what counts into the `intr` total of /proc/stat; TLB, DFR,
-# PIN, NPI, PIW and MIS do not (before v7.2).
-IN_INTR_TOTAL = (
-    "NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL",
-    "TRM", "THR", "HYP", "HRE", "HVS", "MCE", "MCP",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +64,34 @@ class CpuTimes:
 class Accounting:
     """Counters by CPU; absent is 0.  They wrap where the kernel's do, when shown."""
 
-    def __init__(self, irqs: IrqCore, *, counts_tlb: bool) -> None:
-        self._counts_tlb = counts_tlb
+    def __init__(self, irqs: IrqCore, in_total: Callable[[str], bool]) -> None:
         self.arch: dict[str, Counter[int]] = {}
+        self._in_total = in_total  # whether a row of the architecture counts in `intr`
         self._raised: dict[str, Counter[int]] = {}
+        self._ticks: Counter[int] = Counter()  # timer interrupts
         self._irqs = irqs
-        self._architecture: Architecture | None = None
         self._charged: dict[int, tuple[CpuTimes, int]] = {}  # and up to when
 
     def count_arch(self, row: str, cpu: int, number: int = 1) -> None:
         """`inc_irq_stat`: an interrupt that only the architecture knows."""
         self.arch.setdefault(row, Counter())[cpu] += number
 
-    @property
-    def architecture(self) -> Architecture:
-        """Who counts timers and calls between processors."""
-        if self._architecture is None:
-            raise RuntimeError("the guest has no architecture yet")
-        return self._architecture
-
-    @architecture.setter
-    def architecture(self, architecture: Architecture) -> None:
-        self._architecture = architecture
-
     def arch_count(self, row: str, cpu: int) -> int:
         """How often a CPU has counted on a row."""
         return self.arch.get(row, Counter())[cpu]
 
-    def count_timer(self, cpu: int, number: int) -> None:
-        """Timer interrupts, and the interrupts between processors that they lead to."""
-        before = self.architecture.timer_count(cpu)
-        self.architecture.count_timer(cpu, number)
-        for kind, share in TIMER_IPIS.items():
-            more = (before + number) * share // 1000 - before * share // 1000
-            self.count_arch(self.architecture.ipi_rows[kind], cpu, more)
+    def tick(self, cpu: int, number: int) -> dict[str, int]:
+        """Timer interrupts; returns how many calls between processors, by kind, they lead to."""
+        before = self._ticks[cpu]
+        self._ticks[cpu] += number
+        return {
+            kind: (before + number) * share // 1000 - before * share // 1000
+            for kind, share in TIMER_IPIS.items()
+        }
+
+    def restore_ticks(self, counts: Mapping[int, int]) -> None:
+        """Let timers have interrupted so often already."""
+        self._ticks = Counter(counts)
 
     def restore_arch(self, row: str, counts: dict[int, int]) -> None:
         """Let a row have counted so much already."""
@@ -114,16 +103,13 @@ class Accounting:
 
     def softirqs(self, name: str, cpu: int) -> int:
         """How often a softirq has run on a CPU."""
-        ticks = self.architecture.timer_count(cpu)
+        ticks = self._ticks[cpu]
         raised = self._raised.get(name, Counter())[cpu]
         return (raised + ticks * TIMER_SOFTIRQS.get(name, 0) // 1000) & U32
 
     def interrupts(self, cpu: int) -> int:
         """All interrupts of a CPU: what it adds to `intr` (`kstat_cpu_irqs_sum`)."""
-        if not self.architecture.in_intr_total:
-            return self._irqs.irqs_sum[cpu]
-        rows = self.arch if self._counts_tlb else IN_INTR_TOTAL
-        arch = sum(self.arch[row][cpu] & U32 for row in rows if row in self.arch)
+        arch = sum(counts[cpu] & U32 for row, counts in self.arch.items() if self._in_total(row))
         return self._irqs.irqs_sum[cpu] + arch
 
     def times(self, cpu: int, elapsed: int) -> CpuTimes:

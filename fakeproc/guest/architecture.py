@@ -10,12 +10,34 @@ from fakeproc.guest.gic import GicChip
 from fakeproc.guest.personality import VERSIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq import IrqCore, IrqDesc
+    from fakeproc.guest.personality import Version
     from fakeproc.profiles.schema import Profile
 
-__all__ = ["X86", "Architecture", "Arm64", "architecture"]
+__all__ = ["X86", "Architecture", "Arm64", "architecture", "counts_in_total"]
+
+# arch_irq_stat_cpu: what counts into `intr` of /proc/stat on x86 before v7.2;
+# TLB, DFR, PIN, NPI, PIW and MIS do not.
+_IN_INTR_TOTAL = frozenset({
+    "NMI", "LOC", "SPU", "PMI", "IWI", "RTR", "RES", "CAL",
+    "TRM", "THR", "HYP", "HRE", "HVS", "MCE", "MCP",
+})  # fmt: skip
+
+
+def counts_in_total(profile: Profile, version: Version) -> Callable[[str], bool]:
+    """Which of the architecture's rows count in `intr`, beside the Linux interrupts.
+
+    ERR counts too, once for the whole machine.
+    """
+    if profile.architecture == "arm64":
+        return lambda _row: False
+    if version.counts_tlb_in_intr:
+        return lambda row: row != "ERR"
+    return _IN_INTR_TOTAL.__contains__
 
 
 class Architecture(ABC):
@@ -28,7 +50,6 @@ class Architecture(ABC):
     ipi_rows: dict[str, str]  # what calls a function elsewhere, and what wakes
     boot_cpu_unplugs: bool
     has_machinecheck: bool  # a device for each CPU, which comes and goes
-    in_intr_total: bool  # whether the architecture's rows count in /proc/stat
 
     @abstractmethod
     def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
@@ -76,7 +97,6 @@ class X86(Architecture):
 
     ipi_rows = {"function": "CAL", "wake": "RES"}  # noqa: RUF012
     has_machinecheck = True
-    in_intr_total = True
 
     def __init__(
         self, accounting: Accounting, *, pic: bool, stimer_direct: bool, boot_cpu_unplugs: bool
@@ -136,7 +156,6 @@ class Arm64(Architecture):
     ipi_rows = {"function": "IPI1", "wake": "IPI0"}  # noqa: RUF012
     boot_cpu_unplugs = True
     has_machinecheck = False
-    in_intr_total = False
 
     NR_IRQS = 64  # with sparse IRQs; it grows
     IPIS = 8  # numbers 1 to 8 belong to the IPIs

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.accounting import Accounting
 from fakeproc.guest.apic import ApicChip
-from fakeproc.guest.architecture import architecture
+from fakeproc.guest.architecture import architecture, counts_in_total
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
 from fakeproc.guest.gic import GicChip
 from fakeproc.guest.hotplug import Hotplug
@@ -39,11 +39,8 @@ class Kernel:
         self.uevents = Uevents(timeline)
         self.cpus = Cpus(profile.cpus)
         self.irqs = IrqCore(self.cpus, self.log)
-        self.accounting = Accounting(
-            self.irqs, counts_tlb=self.personality.version.counts_tlb_in_intr
-        )
+        self.accounting = Accounting(self.irqs, counts_in_total(profile, self.personality.version))
         self.architecture = architecture(profile, self.accounting)
-        self.accounting.architecture = self.architecture
         self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
         self.vmbus = Vmbus(
             timeline,
@@ -120,6 +117,9 @@ class Kernel:
                         self.vmbus.callback(channel, cpu, number)
         for row, counts in self.profile.arch.items():
             self.architecture.restore(row, counts)
+        self.accounting.restore_ticks(
+            {cpu: self.architecture.timer_count(cpu) for cpu in cpus_in(self.cpus.present)}
+        )
         if not self.personality.series.applied:
             # What a profile says of the VMBus as a whole is meant with the series,
             # where the channels' interrupts count elsewhere.
@@ -156,7 +156,9 @@ class Kernel:
     def timer(self, vp: int, count: int) -> None:
         """`hv_stimer0_isr`, in direct mode."""
         if self.cpus.is_online(vp):
-            self.accounting.count_timer(vp, count)
+            self.architecture.count_timer(vp, count)
+            for kind, number in self.accounting.tick(vp, count).items():
+                self.accounting.count_arch(self.architecture.ipi_rows[kind], vp, number)
 
     def raise_irq(self, irq: int, count: int) -> bool:
         """An interrupt of the IO-APIC or an MSI: handled where the guest has steered it."""
