@@ -31,6 +31,7 @@ class HostChannel:
     preferred: int | None = None
     monitor: Monitor | None = None
     relid: int = 0  # while it is offered
+    offers: int = 0  # how often it has been offered
     announced: bool = False  # whether the guest has been told
     leaving: bool = False  # whether the guest has been told that it goes
     open: bool = False

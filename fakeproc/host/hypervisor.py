@@ -205,11 +205,12 @@ class Host:
 
     def _offer(self, channel: HostChannel, delay: int = 0) -> None:
         self.relids.take(channel)
-        offer = channel.device.offer(channel)
+        channel.offers += 1
+        offer, number = channel.device.offer(channel), channel.offers
 
         def deliver() -> None:
-            # It may have been taken back while it was on its way.
-            if self.relids.taken.get(offer.relid) is channel:
+            # It may have been taken back while it was on its way, and offered anew.
+            if self.relids.taken.get(offer.relid) is channel and channel.offers == number:
                 channel.announced = True
                 self.guest.interrupt(MESSAGE_VP, {}, offer)
 
