@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import re
 import tokenize
 import tomllib
 import types
-import typing
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from uuid import UUID
 
 import click
+import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
-from fakeproc import cli, profiles
+import fakeproc
+from fakeproc import cli, profiles, pytest_plugin
+from fakeproc.api import state
+from fakeproc.api.console import Console
 from fakeproc.classes import CLASS_GUIDS
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Attribute, Directory, Symlink
@@ -35,13 +39,17 @@ from fakeproc.profiles.kernels import KERNELS, with_kernel
 
 __all__ = [
     "DEVICE",
-    "Key",
     "File",
+    "Key",
     "commands",
     "comments",
+    "console",
     "files",
     "first_line",
     "options",
+    "pytest_fixtures",
+    "pytest_options",
+    "python",
     "tables",
 ]
 
@@ -51,17 +59,20 @@ HAND_WRITTEN = Path(__file__).with_name("files.toml")
 
 def first_line(thing: object) -> str:
     """The first paragraph of a docstring, in one line."""
-    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+    words = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+    return words.replace("OSError ", "")  # the errno says it
 
 
-def comments(cls: type) -> dict[str, str]:
+def comments(cls: type, *, on_lines_above: bool = True) -> dict[str, str]:
     """For each field of a class the comment on its line, or on the lines right above it."""
     found: dict[str, str] = {}
     above: list[str] = []
     name = ""
     depth = 0
     for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(cls)).readline):
-        depth += (token.string in "([{") - (token.string in ")]}") if token.type == 54 else 0
+        depth += (
+            (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
+        )
         text = token.string.lstrip("# ")
         if token.type == tokenize.COMMENT and token.line.strip().startswith("#"):
             above.append(text)
@@ -69,7 +80,7 @@ def comments(cls: type) -> dict[str, str]:
             found[name] = text
         elif token.type == tokenize.NAME and not token.line[: token.start[1]].strip():
             name = token.string if depth == 0 and token.start[1] == 4 else name
-            if above and name == token.string:
+            if above and on_lines_above and name == token.string:
                 found[name] = " ".join(above)
         elif token.type == tokenize.NEWLINE:
             above = []
@@ -152,9 +163,8 @@ def _machine(profile: str, kernel: str | None) -> Machine:
 
 def _store(machine: Machine, file: str, text: str) -> None:
     node = host_root(machine).lookup(file)
-    assert isinstance(node, Attribute)
-    assert node.store
-    node.store(text.encode())
+    if isinstance(node, Attribute) and node.store:
+        node.store(text.encode())
 
 
 def _walk(directory: Directory, path: str) -> Iterator[tuple[str, Attribute]]:
@@ -197,15 +207,14 @@ def files() -> dict[str, File]:
             if "/VMBUS:" not in path and "/device:" not in path:
                 found.setdefault(path, file)
     for pattern, notes in hand_written().items():
-        for path in found:
+        for path, file in found.items():
             if fnmatchcase(path, pattern):
-                for key, value in notes.items():
-                    setattr(found[path], key, value)
+                found[path] = replace(file, **notes)
     return found
 
 
 @cache
-def hand_written() -> dict[str, dict[str, str]]:
+def hand_written() -> dict[str, dict[str, Any]]:
     """What files.toml says of files, by pattern; a later line counts more."""
     return tomllib.loads(HAND_WRITTEN.read_text())
 
@@ -269,40 +278,39 @@ def _type(info: FieldInfo) -> str:
     return " ".join(filter(None, (_words(info.annotation), low, high)))
 
 
-def _words(annotation: object) -> str:
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return " or ".join(f'"{value}"' for value in arguments)
-    if origin is typing.Annotated:
-        return _words(arguments[0])
-    if origin in {typing.Union, types.UnionType}:
-        return " or ".join(_words(one) for one in arguments if one is not type(None))
-    if origin is dict:
-        return "list or table of counts" if arguments[1] is not str else "table"
-    if origin is frozenset:
-        return "list of CPUs"
-    if origin is tuple:
-        return f"list of {_words(arguments[0])}s".replace("ys", "ies")
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "table"
-    return {int: "integer", float: "number", str: "string", bool: "boolean", UUID: "GUID"}[
-        typing.cast("type", annotation)
-    ]
+PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", UUID: "GUID"}
+
+
+def _words(annotation: Any) -> str:
+    """A type, for one who writes TOML."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    words = PLAIN.get(annotation, "table")
+    if origin is Literal:
+        words = " or ".join(f'"{value}"' for value in arguments)
+    elif origin is Annotated:
+        words = _words(arguments[0])
+    elif origin in {Union, types.UnionType}:
+        words = " or ".join(_words(one) for one in arguments if one is not types.NoneType)
+    elif origin is dict:
+        words = "table of counts" if arguments[0] is str else "list or table of numbers"
+    elif origin is frozenset:
+        words = "list of CPUs"
+    elif origin is tuple:
+        words = f"list of {_words(arguments[0])}s"
+    return words
 
 
 def _default(info: FieldInfo) -> str:
     value = info.default
-    if value is PydanticUndefined:
+    if info.is_required():
         return "must be given"
-    if value is None or value == () or value == {} or value == frozenset():
-        return "none"
     if isinstance(value, BaseModel):
         return ""
-    if isinstance(value, bool):
-        return str(value).lower()
+    if isinstance(value, frozenset | dict | tuple | None) and not value:
+        return "none"
     if isinstance(value, tuple):
         return str(list(value))
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value)
 
 
 # -- The command line ---------------------------------------------------------------
@@ -330,7 +338,7 @@ def options(command: click.Command) -> Iterator[tuple[str, str]]:
     context = click.Context(command)
     for parameter in command.params:
         record = parameter.get_help_record(context)
-        if record:
+        if record and isinstance(parameter, click.Option):
             yield record[0].replace("|", " | ") if "[" in record[0] else record[0], record[1]
 
 
@@ -358,27 +366,78 @@ class Member:
     members: tuple[Member, ...] = ()
 
 
-def interface(module: types.ModuleType) -> Iterator[Member]:
-    """What a module exports, in the order of its `__all__`."""
-    for name in module.__all__:
-        yield _member(name, getattr(module, name))
+def python() -> Iterator[Member]:
+    """What programs import, in the order of its `__all__`, and what that hands out."""
+    for name in fakeproc.__all__:
+        yield _member(name, getattr(fakeproc, name))
+        if name == "State":
+            yield from (
+                _member(part, getattr(state, part)) for part in state.__all__ if part != name
+            )
 
 
-def _member(name: str, value: object) -> Member:
-    members: tuple[Member, ...] = ()
-    if inspect.isclass(value):
-        members = tuple(
-            _member(key, member)
-            for key, member in vars(value).items()
-            if not key.startswith("_") and (callable(member) or isinstance(member, property))
-        )
+def console() -> Member:
+    """What a guest and a machine have in common."""
+    return _member("Console", Console)
+
+
+def _member(name: str, value: Any) -> Member:
     if isinstance(value, property):
-        returned = inspect.signature(typing.cast("Callable[..., object]", value.fget))
-        return Member(name, f": {returned.return_annotation}", inspect.getdoc(value) or "")
-    signature = ""
-    if callable(value):
-        try:
-            signature = str(inspect.signature(value)).replace("'", "")
-        except ValueError:
-            signature = ""
-    return Member(name, signature, inspect.getdoc(value) or "", members)
+        returned = inspect.signature(value.fget or _member).return_annotation
+        return Member(name, f": {returned}", inspect.getdoc(value) or "")
+    members = [
+        _member(key, member)
+        for key, member in (vars(value).items() if inspect.isclass(value) else ())
+        if inspect.isfunction(member) or isinstance(member, property)
+        if not key.startswith("_")
+    ]
+    shown = [] if inspect.isclass(value) and issubclass(value, Exception | BaseModel) else members
+    return Member(name, _signature(value), inspect.getdoc(value) or "", tuple(shown))
+
+
+def _signature(value: Any) -> str:
+    """As it is called, without what only says that it is a method."""
+    if inspect.isclass(value) and issubclass(value, Exception | BaseModel):
+        return ""
+    signature = inspect.signature(value)
+    words: list[str] = []
+    starred = False
+    for parameter in signature.parameters.values():
+        if parameter.name == "self":
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            words.append("*")
+        starred = starred or parameter.kind in {parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL}
+        stars = str(parameter).partition(parameter.name)[0]
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        kind = str(parameter.annotation).strip("'")
+        words.append(f"{stars}{parameter.name}: {kind}{default}")
+    returned = "" if inspect.isclass(value) else f" -> {signature.return_annotation}"
+    return f"({', '.join(words)}){returned}"
+
+
+class _Options:
+    """Keeps what a plugin adds to pytest's command line."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+
+    def getgroup(self, *_names: Any, **_more: Any) -> Any:
+        return self
+
+    def addoption(self, *names: str, **more: Any) -> None:
+        self.found.append((names[0], more["help"]))
+
+
+def pytest_options() -> list[tuple[str, str]]:
+    """What the plugin adds to pytest's command line."""
+    parser = _Options()
+    pytest_plugin.pytest_addoption(cast(pytest.Parser, parser))
+    return parser.found
+
+
+def pytest_fixtures() -> list[tuple[str, str]]:
+    """The fixtures, with what they give."""
+    return [
+        (name, inspect.getdoc(getattr(pytest_plugin, name)) or "") for name in pytest_plugin.__all__
+    ]

@@ -1,3 +1,78 @@
-"""fakeproc: the /proc and /sys of a Linux guest on Hyper-V, as a live file system."""
+"""fakeproc: the /proc and /sys of a Linux guest on Hyper-V, as a live file system.
+
+    with fakeproc.Guest(cpus=40) as guest:  # mounted, by a process of its own
+        guest.run(["irqbalance", "--oneshot"], check=True)
+
+    machine = fakeproc.Machine()  # in this process, without a mount
+    machine.write("/proc/irq/39/smp_affinity_list", "3")
+
+The names below are imported when they are first used, so that `import fakeproc`
+takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fakeproc.accesses import Access
+    from fakeproc.api.accesses import Accesses
+    from fakeproc.api.console import Uevent
+    from fakeproc.api.errors import (
+        CannotMountError,
+        CannotRunError,
+        FakeprocError,
+        GuestDiedError,
+        RefusedError,
+    )
+    from fakeproc.api.guest import Guest
+    from fakeproc.api.machine import Machine
+    from fakeproc.api.state import State
+    from fakeproc.profiles import Profile, ProfileError
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Access",
+    "Accesses",
+    "CannotMountError",
+    "CannotRunError",
+    "FakeprocError",
+    "Guest",
+    "GuestDiedError",
+    "Machine",
+    "Profile",
+    "ProfileError",
+    "RefusedError",
+    "State",
+    "Uevent",
+]
+
+_HOMES = {
+    "Access": "accesses",
+    "Accesses": "api.accesses",
+    "CannotMountError": "api.errors",
+    "CannotRunError": "api.errors",
+    "FakeprocError": "api.errors",
+    "Guest": "api.guest",
+    "GuestDiedError": "api.errors",
+    "Machine": "api.machine",
+    "Profile": "profiles",
+    "ProfileError": "profiles",
+    "RefusedError": "api.errors",
+    "State": "api.state",
+    "Uevent": "api.console",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,21 +1,27 @@
-"""Guests to test against: real mounts, made by the command line in a process of its own."""
+"""Guests to test against: the plugin's, and those that the command line mounts."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from ctypes.util import find_library
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
+
+import fakeproc
+from fakeproc.mount import mountpoints
+
+pytest_plugins = ["pytester"]
+
+# A project of its own, whose tests fail; `plugin/test_example_project.py` runs them.
+collect_ignore = ["example_project"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -54,12 +60,12 @@ class CommandLine:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     @contextmanager
-    def mounted(self, root: Path, *options: object) -> Iterator[Guest]:
+    def mounted(self, root: Path, *options: object) -> Iterator[CliGuest]:
         """A guest mounted on a new directory, and in the end unmounted and gone."""
         root.mkdir()
         done = self("mount", *options, root)
         assert done.returncode == 0, done.stderr
-        guest = Guest(root, self)
+        guest = CliGuest(root, self)
         pid = guest.pid
         try:
             yield guest
@@ -69,8 +75,8 @@ class CommandLine:
 
 
 @dataclass(frozen=True)
-class Guest:
-    """A mounted guest."""
+class CliGuest:
+    """A guest that `fakeproc mount` has mounted."""
 
     root: Path
     cli: CommandLine
@@ -128,17 +134,18 @@ def mounts_below(directory: Path) -> list[str]:
     return [point for line in lines if (point := line.split()[4]).startswith(f"{directory}/")]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where nothing can be mounted, most of these tests would say nothing: fail."""
+    config.option.fakeproc_required = True
+
+
 @pytest.fixture(scope="session")
 def _fuse() -> None:
     """Where nothing can be mounted, say why instead of skipping."""
-    if not Path("/dev/fuse").exists():
-        pytest.fail("no /dev/fuse: 'modprobe fuse', or docker run --device /dev/fuse")
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.fail("/dev/fuse may not be used by this user: run the tests as root")
-    if find_library("fuse") is None and find_library("fuse3") is None:
-        pytest.fail("no libfuse: install libfuse2 (libfuse2t64 on Ubuntu 24.04, Debian 13)")
-    if os.geteuid() != 0 and shutil.which("fusermount3") is None:
-        pytest.fail("no fusermount3, which an ordinary user needs: install fuse3")
+    try:
+        mountpoints.check_machine(allow_other=False)
+    except mountpoints.MountError as error:
+        pytest.fail(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -155,24 +162,20 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def guest(
-    _fuse: None, cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Guest]:
+def guest(fakeproc_session_guest: fakeproc.Guest) -> fakeproc.Guest:
     """The default guest, for tests that leave it as they found it."""
-    with cli.mounted(tmp_path_factory.mktemp("guest") / "m") as guest:
-        yield guest
+    return fakeproc_session_guest
 
 
 @pytest.fixture
-def fresh_guest(_fuse: None, cli: CommandLine, tmp_path: Path) -> Iterator[Guest]:
+def fresh_guest(fakeproc_guest: fakeproc.Guest) -> fakeproc.Guest:
     """The default guest, to do with as one likes."""
-    with cli.mounted(tmp_path / "fresh") as guest:
-        yield guest
+    return fakeproc_guest
 
 
 @pytest.fixture
-def mount_guest(_fuse: None, cli: CommandLine, tmp_path: Path) -> Iterator[Callable[..., Guest]]:
-    """Mount guests with options of one's own: `mount_guest("--clock", "manual")`."""
+def mount_guest(_fuse: None, cli: CommandLine, tmp_path: Path) -> Iterator[Callable[..., CliGuest]]:
+    """Mount guests by the command line, with its options: `mount_guest("--clock", "manual")`."""
     numbers = count()
     with ExitStack() as mounts:
         yield lambda *options: mounts.enter_context(

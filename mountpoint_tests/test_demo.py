@@ -201,4 +201,4 @@ def test_without_the_command(demo: Demo) -> None:
 
 def test_wrong_usage(demo: Demo) -> None:
     done = demo.run("--slow")
-    assert (done.returncode, done.stdout) == (2, "usage: scripts/demo [--fast] [--no-setup]\n")
+    assert (done.returncode, done.stdout) == (2, "usage: scripts/demo [2] [--fast] [--no-setup]\n")

@@ -15,7 +15,9 @@ from glob import escape
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, CommandLine, Guest
+from conftest import REPOSITORY, CommandLine
+
+from fakeproc import Guest
 
 README = (REPOSITORY / "README.md").read_text()
 CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text()

@@ -21,7 +21,12 @@ PLAIN = (
 )
 
 # What the tests run on a mounted guest.
-TOOLS = ("busybox", "lsscsi", "lstopo", "numactl", "mpstat", "irqbalance", "lscpu", "lsirq")
+TOOLS = (
+    *("busybox", "irqbalance", "lscpu", "lsirq", "mpstat", "top", "htop", "dstat", "tuna"),
+    *("numactl", "lstopo-no-graphics", "lsscsi", "udevadm", "driverctl", "stress-ng"),
+    *("prometheus-node-exporter", "netdata"),
+    *("groff", "zsh", "fish"),
+)
 
 PYTHON = """\
 case "$1 $2" in

@@ -1,13 +1,16 @@
-# shellcheck shell=bash
-# What the demonstrations have in common; they source it with their arguments and say
-# before that what they are called (demo=...) and how long a pause is (pause=SECONDS).
+# What the demonstrations have in common; to be sourced, by bash, at their beginning.
 #
-# It reads the options, prepares this machine, goes into a temporary directory of which
-# nothing is left behind, and knows how a step is shown: say, run, refused, go.
+# Reads the options that the demonstration was called with, prepares this machine, and
+# leaves one in a temporary directory with `fakeproc` in PATH. Of that directory nothing
+# is left behind, and what is mounted below it is unmounted. Knows how a step is shown:
+# say, run, refused, go. A pause lasts $pause seconds, on a terminal.
+# shellcheck shell=bash
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-readonly root
+program=${0##*/}
+pause=${pause:-3}
+readonly root program
 
 # --- how it is called -----------------------------------------------------------
 
@@ -18,19 +21,21 @@ for argument; do
     --no-setup) setup= ;;
     --fast) pauses= ;;
     *)
-        echo "usage: scripts/${demo:?} [--fast] [--no-setup]" >&2
+        echo "usage: scripts/$program ${usage:-}[--fast] [--no-setup]" >&2
         exit 2
         ;;
     esac
 done
 
-sentence='' prompt='' error='' plain=''
+# shellcheck disable=SC2034 # not every demonstration marks a difference
+sentence='' prompt='' error='' differs='' plain=''
 if [[ -t 1 && ! ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
-    sentence=$'\e[36m' prompt=$'\e[1m' error=$'\e[31m' plain=$'\e[0m'
+    # shellcheck disable=SC2034
+    sentence=$'\e[36m' prompt=$'\e[1m' error=$'\e[31m' differs=$'\e[33m' plain=$'\e[0m'
 fi
 
 fail() {
-    printf '%s: %s\n' "$demo" "$*" >&2
+    printf '%s: %s\n' "$program" "$*" >&2
     exit 1
 }
 
@@ -39,6 +44,7 @@ if [[ $setup ]]; then
     PATH=$root/.venv/bin:$PATH
     echo
 fi
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 command -v fakeproc >/dev/null || fail "there is no fakeproc in PATH; call it without --no-setup"
 
 # --- what is left behind: nothing -------------------------------------------------
@@ -46,18 +52,16 @@ command -v fakeproc >/dev/null || fail "there is no fakeproc in PATH; call it wi
 directory=
 
 clean_up() {
-    local status=$?
+    local status=$? mounted
     trap '' INT TERM HUP PIPE
     printf %s "$plain"
     [[ $directory ]] || exit "$status"
     cd /
-    if [[ -d $directory/guest ]]; then
-        # Where it is unmounted already, this only says so.
-        setsid --wait fakeproc umount "$directory/guest" </dev/null &>/dev/null || true
-        rmdir -- "$directory/guest" || status=1
-    fi
-    rm -rf --one-file-system -- "$directory/run"
-    rmdir -- "$directory" || status=1
+    while IFS=$'\t' read -r mounted _; do
+        [[ $mounted != "$directory"/* ]] ||
+            setsid --wait fakeproc umount "$mounted" </dev/null &>/dev/null || status=1
+    done < <(setsid --wait fakeproc list </dev/null 2>/dev/null)
+    rm -rf --one-file-system -- "$directory" || status=1
     exit "$status"
 }
 trap clean_up EXIT
@@ -66,9 +70,9 @@ for signal in INT TERM HUP; do
     trap "exit $((128 + $(kill -l "$signal")))" "$signal"
 done
 
-directory=$(mktemp -d -t "fakeproc-$demo.XXXXXX")
-mkdir -- "$directory/run"
-cd -- "$directory"
+directory=$(realpath -- "$(mktemp -d -t "fakeproc-$program.XXXXXX")")
+mkdir -m 700 -- "$directory/run"
+cd -- "$directory" || exit
 
 # The same words on every machine; a registry of mounts of its own.
 export LC_ALL=C XDG_RUNTIME_DIR=$directory/run
@@ -81,7 +85,7 @@ said=
 # Says, in a few sentences, what to look at next.
 say() {
     if [[ $said ]]; then
-        [[ ! $pauses ]] || read -rsn 1 -t "${pause:?}" || true
+        [[ ! $pauses ]] || read -rsn 1 -t "$pause" || true
         echo
     fi
     said=yes

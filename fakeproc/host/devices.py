@@ -101,6 +101,7 @@ class Relids:
         if channel is not None:
             channel.relid = 0
             channel.announced = channel.leaving = channel.open = False
+            channel.sent = 0
 
 
 def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:

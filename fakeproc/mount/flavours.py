@@ -21,7 +21,8 @@ __all__ = ["HOST", "PROCFS", "SYSFS", "Flavour"]
 class Flavour:
     """The rules of one file system.
 
-    `of_the_guest`: a real guest has it, too.  `refusals` says how an operation fails that this file system does not have.
+    `of_the_guest`: a real guest has it, too.  `refusals` says how an operation
+    fails that this file system does not have.
     `exact_sizes`: st_size is the length of the text; otherwise it is what the
     attribute says, or a page.  `gone` is what reading and writing an open file
     gives once its device has gone away, `unwritable` what writing a file gives

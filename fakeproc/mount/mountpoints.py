@@ -21,7 +21,7 @@ from fakeproc.mount.mountinfo import (
     unmount,
 )
 
-__all__ = ["MountError", "check", "clear", "directories", "reserved", "resolved"]
+__all__ = ["MountError", "check", "check_machine", "clear", "directories", "reserved", "resolved"]
 
 FUSE_DEVICE = Path("/dev/fuse")
 FUSE_CONFIGURATION = Path("/etc/fuse.conf")
@@ -64,14 +64,15 @@ def check(mountpoint: Path, allow_other: bool) -> str | None:
     What a killed daemon has left is cleared first; returns the sentence that
     says so, or None.
     """
-    _check_machine(allow_other)
+    check_machine(allow_other)
     _check_directory(mountpoint)
     cleared = _clear_stale(mountpoint)
     _check_empty(mountpoint)
     return cleared
 
 
-def _check_machine(allow_other: bool) -> None:
+def check_machine(allow_other: bool) -> None:
+    """Raise MountError if this user can mount nowhere."""
     if not FUSE_DEVICE.exists():
         raise MountError(
             f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "

@@ -31,6 +31,7 @@ MODES = {
     "fault": 0o644,
     "log": 0o444,
     "uevents": 0o444,
+    "accesses": 0o644,
     "state.json": 0o444,
     "profile.toml": 0o444,
 }

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from fakeproc import Guest
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 FIGETBSZ = 2
 SEEK_DATA, SEEK_HOLE = 3, 4
@@ -36,10 +38,10 @@ FILES = ("proc rw", "proc ro", "proc dir", "sys rw", "sys ro", "sys wo", "sys di
 
 
 @pytest.fixture(scope="module")
-def root(_as_root, _fuse, cli, tmp_path_factory):
+def root(_as_root, _fuse):
     """A guest that every user may look at."""
     ELSEWHERE.touch()
-    with cli.mounted(tmp_path_factory.mktemp("errnos") / "m", "--allow-other") as guest:
+    with Guest(allow_other=True) as guest:
         yield guest.root
     ELSEWHERE.unlink()
 

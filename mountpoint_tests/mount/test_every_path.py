@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mountpoint_tests.conftest import Guest
+from fakeproc import Guest
 
 CPUS = range(8)
 

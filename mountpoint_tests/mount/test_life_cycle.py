@@ -555,6 +555,12 @@ CLOSED_DEVICE = OPEN_DEVICE.replace("666", "600")
 
 
 @pytest.fixture
+def fresh_guest(mount_guest):
+    """A guest that the command line has mounted, which is what these tests are about."""
+    return mount_guest()
+
+
+@pytest.fixture
 def home(_as_root) -> Iterator[Path]:
     """A directory of the user's, with an empty one to mount on."""
     home = Path(tempfile.mkdtemp(prefix="fakeproc-user-"))

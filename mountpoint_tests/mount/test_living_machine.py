@@ -19,9 +19,9 @@ SHELL = "/bin/bash"
 
 
 @pytest.fixture
-def still(mount_guest):
+def still(fakeproc_guest):
     """A default guest whose time stands still."""
-    return mount_guest("--clock", "manual")
+    return fakeproc_guest
 
 
 def say(guest, name: str, line: str) -> None:
@@ -47,6 +47,7 @@ def refusal(call, *arguments) -> str | None:
 # The console -------------------------------------------------------------------------------------
 
 
+@pytest.mark.fakeproc(clock="real")
 def test_a_shell_freezes_the_guest_and_sends_a_thousand_interrupts(fresh_guest) -> None:
     """The issue's own lines."""
     guest = fresh_guest
@@ -81,6 +82,7 @@ def test_a_frozen_guest_reads_the_same_however_long_one_waits(still) -> None:
     assert all(file.read_bytes() != was for file, was in zip(files, before, strict=True))
 
 
+@pytest.mark.fakeproc(clock="real")
 def test_a_real_guest_goes_with_the_computers_clock(fresh_guest) -> None:
     say(fresh_guest, "traffic", "all 0\ntimer 0\n19 1000\n")
     assert_rate(fresh_guest, 1000)
@@ -228,6 +230,7 @@ class Walker(threading.Thread):
 KINDS = ("netvsc subchannels=5", "scsi subchannels=1", "fc", "hv_sock", "vpci", "netdirect", "kvp")
 
 
+@pytest.mark.fakeproc(clock="real")
 def test_a_reader_sees_only_what_a_real_guest_gives_while_devices_come_and_go(fresh_guest) -> None:
     """A hundred random offers and rescinds, and several readers, on a real clock."""
     guest, random = fresh_guest, Random(3)
@@ -256,7 +259,7 @@ def test_a_reader_sees_only_what_a_real_guest_gives_while_devices_come_and_go(fr
             walker.join(60)
     assert not [problem for walker in walkers for problem in walker.unexpected]
     assert min(walker.read for walker in walkers) > 100
-    assert "Traceback" not in guest.log
+    assert "Traceback" not in guest.daemon_log()
     time.sleep(0.2)
     assert_consistent(guest)
 
@@ -292,6 +295,7 @@ def cpu_nanoseconds(pid: int) -> int:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
+@pytest.mark.fakeproc(clock="real")
 def test_a_mount_that_nobody_looks_at_uses_no_cpu(fresh_guest) -> None:
     """Under 0.1 s a minute, with the default traffic on; here for a few seconds of it."""
     pid = fresh_guest.pid

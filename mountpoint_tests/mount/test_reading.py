@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from fakeproc import Guest
+
 INTERRUPTS = "proc/interrupts"
 AFFINITY = "proc/irq/39/smp_affinity"
 MASKS = ("01", "c0", "0f", "80", "ff")
@@ -33,9 +35,9 @@ def output(*command: object) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def still(_fuse, cli, tmp_path_factory):
+def still(_fuse):
     """A guest whose time stands still, so that two reads can be compared."""
-    with cli.mounted(tmp_path_factory.mktemp("still") / "m", "--clock", "manual") as guest:
+    with Guest() as guest:
         yield guest
 
 
@@ -270,6 +272,7 @@ def test_written_and_read_by_one_descriptor(still) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.fakeproc(clock="real")
 def test_a_running_guest_is_read_without_tears(guest) -> None:
     """Interrupts arrive while a reader of small pieces is at work: every row stays whole."""
     for size in (7, 1024):
@@ -282,9 +285,10 @@ def test_a_running_guest_is_read_without_tears(guest) -> None:
             assert len(counts[1].split()) in (1, columns, columns + 1), row
 
 
-@pytest.mark.parametrize("clock", ["manual", "real"])
-def test_an_open_file_of_a_device_that_is_taken_away(mount_guest, clock) -> None:
-    guest = mount_guest("--clock", clock)
+@pytest.mark.fakeproc(clock=["manual", "real"])
+def test_an_open_file_of_a_device_that_is_taken_away(fakeproc_guest) -> None:
+    guest = fakeproc_guest
+    clock = (guest.host / "clock").read_text().split()[0]
     on_proc = (guest.root / AFFINITY).open("r+b", buffering=0)
     on_sys = (guest.channel(19) / "cpu").open("r+b", buffering=0)
     primary = next(guest.channel(19).parent.iterdir()).parent.parent / "id"
@@ -318,8 +322,8 @@ WRITERS: dict[str, str] = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_writers(guest, writer, tmp_path) -> None:
-    path = guest.root / AFFINITY
+def test_writers(still, writer, tmp_path) -> None:
+    path = still.root / AFFINITY
     for text in ("02", "40"):
         command = WRITERS[writer].format(text=text, path=path, scratch=tmp_path / "scratch")
         subprocess.run([program("bash"), "-ec", command], check=True)
@@ -395,12 +399,10 @@ def test_a_refusal_is_explained_in_the_log_of_the_guest(still) -> None:
 # -- A wide machine -----------------------------------------------------------------------
 
 
-def test_a_wide_machine(mount_guest, cli, tmp_path) -> None:
+@pytest.mark.fakeproc(cpus=2048)
+def test_a_wide_machine(fakeproc_guest) -> None:
     """2,048 processors: lines of 20 KB, and a text of megabytes, by every reader."""
-    profile = tmp_path / "wide.toml"
-    text = cli("profiles", "show", "hyperv-gen2").stdout
-    profile.write_text(text.replace("possible = 8\n", "possible = 2048\n"))
-    wide = mount_guest("--clock", "manual", "--profile", profile)
+    wide = fakeproc_guest
     path = wide.root / INTERRUPTS
     whole = path.read_bytes()
     assert len(whole) == path.stat().st_size > 20_000 * 30

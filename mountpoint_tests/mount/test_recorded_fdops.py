@@ -20,6 +20,8 @@ import pytest
 from model.captures import Row, rows
 from model.guests import captured_toml
 
+from fakeproc import Guest
+
 SECTIONS = {
     "smp_affinity": "fd ops /proc/irq/39/smp_affinity",
     "smp_affinity_list": "fd ops /proc/irq/39/smp_affinity_list",
@@ -463,11 +465,12 @@ def capture_profile(tmp_path_factory):
 
 
 @pytest.fixture
-def captured_guest(mount_guest, capture_profile):
+def captured_guest(_fuse, capture_profile):
     """The guest of the capture, open to other users."""
     if os.geteuid() != 0:
         pytest.skip("the recording was made by root, who may become others")
-    return mount_guest("--profile", capture_profile, "--allow-other")
+    with Guest(capture_profile, clock="real", allow_other=True) as guest:
+        yield guest
 
 
 def test_every_operation_on_open_files_is_answered_as_recorded(captured_guest, tmp_path):

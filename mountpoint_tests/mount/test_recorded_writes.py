@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from model.captures import Row, rows
+from model.captures import rows
 from model.differences import Mismatch, unexplained
-from model.guests import captured_toml
+from model.guests import captured_profile
+from model.recorded_files import CAPTURES
 from model.replay import ask
+
+from fakeproc import Guest
 
 # A write(2) of 0 bytes ends in the kernel's FUSE, which returns 0 and tells nobody. procfs
 # hands it to the file, which has an errno for it; sysfs does as FUSE does.
@@ -72,40 +75,14 @@ EXCUSES: dict[str, Callable[[Mismatch], bool]] = {
 }
 
 
-def every_tenth_beyond(number: int) -> Callable[[Row], bool]:
-    return lambda row: row.number < number or row.number % 10 == 0
-
-
-def all_of_it(_row: Row) -> bool:
-    return True
-
-
-def of_open_channels(row: Row) -> bool:
-    return row.kind == "write" or "b6650ff7" not in str(row.get("file"))
-
-
-# Which rows of each capture, and how many writes these are. The whole table of relid 19 and
-# the round of picks are the first 353 rows of `wt-8cpu`; of those of relids 7 and 14, each of
-# which begins with a reset, every tenth.
-CAPTURES = {
-    "wt-8cpu": (every_tenth_beyond(354), 406),
-    "wtoff-8cpu": (all_of_it, 46),
-    "small-2cpu": (all_of_it, 6),
-    "small-8cpu-2numa": (all_of_it, 6),
-    "lowver-8cpu": (all_of_it, 36),
-    "isol-8cpu": (all_of_it, 14),
-    "fdops-8cpu": (of_open_channels, 11),
-}
-
-
+@pytest.mark.usefixtures("_fuse")
 @pytest.mark.parametrize("capture", CAPTURES)
-def test_every_write_is_answered_and_read_back_as_recorded(capture, mount_guest, tmp_path):
-    profile = tmp_path / f"{capture}.toml"
-    profile.write_text(captured_toml(capture))
-    files = MountedFiles(str(mount_guest("--profile", profile).root))
+def test_every_write_is_answered_and_read_back_as_recorded(capture):
     chosen, writes = CAPTURES[capture]
     asked = [row for row in rows(capture) if chosen(row)]
-    mismatches = [mismatch for row in asked for mismatch in ask(files, row)]
+    with Guest(captured_profile(capture), clock="real") as guest:
+        files = MountedFiles(str(guest.root))
+        mismatches = [mismatch for row in asked for mismatch in ask(files, row)]
     differing = unexplained(
         [each for each in mismatches if not any(excuse(each) for excuse in EXCUSES.values())]
     )

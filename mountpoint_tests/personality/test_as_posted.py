@@ -9,15 +9,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Guest
 from model.captures import of_kind, rows
 from model.guests import channel_path, interrupt_rows, node_at, text, write
 
 from fakeproc.machine import Machine
 
 from .kernels import FCOPY, HEARTBEAT, NETVSC, console, guest, log, named, set_cpu, settle
+
+if TYPE_CHECKING:
+    from conftest import CliGuest
 
 DRIVERS = "/sys/bus/vmbus/drivers"
 CPU_OF_19 = f"sys/bus/vmbus/devices/{NETVSC}/channels/19/cpu"
@@ -149,7 +152,9 @@ def test_everywhere_else_binding_again_works(kernel: str) -> None:
         assert bind(machine, "unbind", driver, name) == 36
         assert bind(machine, "bind", driver, name) == 36
         assert relids(machine, name) == channels
-    assert write(machine, "/host/ethtool", f"{NETVSC} combined 4".encode()) == len(f"{NETVSC} combined 4")
+    assert write(machine, "/host/ethtool", f"{NETVSC} combined 4".encode()) == len(
+        f"{NETVSC} combined 4"
+    )
 
 
 # By real programs, on mounts ---------------------------------------------------------------------
@@ -159,9 +164,9 @@ SHELLS = {"/bin/sh": ("busybox", "sh"), "/bin/bash": ("bash",), "/bin/dash": ("d
 SECONDS = "0.5"  # the recorder gave them three
 
 
-def shell(guest: Guest, sh: str, command: str) -> tuple[bool, str]:
+def shell(guest: CliGuest, sh: str, command: str) -> tuple[bool, str]:
     """Whether a command ended in time, and what it said."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510 - how it ends is what is asked
         ["timeout", "-s", "KILL", SECONDS, *SHELLS[sh], "-c", command],
         cwd=guest.root,
         stdout=subprocess.PIPE,
@@ -179,7 +184,7 @@ def commands(capture: str) -> list[pytest.ParameterSet]:
     ]
 
 
-def compared(guest: Guest, row) -> None:
+def compared(guest: CliGuest, row) -> None:
     """A recorded command typed again: whether it ends, and what it says."""
     sh = row["sh"]
     if shutil.which(SHELLS[sh][0]) is None:
@@ -229,7 +234,7 @@ def test_how_many_of_the_recorded_commands_never_end() -> None:
 
 @pytest.mark.parametrize("sh", SHELLS)
 def test_echo_never_ends_though_the_channel_has_moved(
-    mount_guest: Callable[..., Guest], sh: str
+    mount_guest: Callable[..., CliGuest], sh: str
 ) -> None:
     guest = mount_guest("--kernel", "rfc-as-posted", "--clock", "manual")
     before = (guest.root / CPU_OF_19).read_text()
@@ -240,7 +245,7 @@ def test_echo_never_ends_though_the_channel_has_moved(
     assert (ended, said) == (True, "")
 
 
-def test_binding_again_is_busy_and_the_log_says_why(mount_guest: Callable[..., Guest]) -> None:
+def test_binding_again_is_busy_and_the_log_says_why(mount_guest: Callable[..., CliGuest]) -> None:
     guest = mount_guest("--kernel", "rfc-as-posted", "--clock", "manual")
     utils = guest.sys / "bus/vmbus/drivers/hv_utils"
     (utils / "unbind").write_text(HEARTBEAT)

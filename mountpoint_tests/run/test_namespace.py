@@ -51,6 +51,7 @@ def test_the_pci_devices_of_the_host_are_not_to_be_seen(any_run) -> None:
     assert any_run.shell("ls /proc/bus/pci; ls /sys/bus/pci/devices") == ""
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_irqbalance_gets_a_directory_for_its_socket_where_the_host_has_one(run) -> None:
     with_directory = "mount -t tmpfs none /run && mkdir /run/irqbalance && touch /run/irqbalance/x"
     done = subprocess.run(
@@ -163,9 +164,8 @@ def test_without_user_namespaces_it_is_a_sentence(run) -> None:
     )
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_a_device_that_is_not_for_everybody_is_a_sentence(user_run) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("it takes root to close the device")
     done = Runs(user_run.directory, as_ordinary_user(device=0o600))("true")
     assert done.returncode == 1
     assert done.stderr == (
@@ -174,9 +174,8 @@ def test_a_device_that_is_not_for_everybody_is_a_sentence(user_run) -> None:
     )
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_root_without_the_right_to_mount_is_a_sentence(run) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("the tests are not run as root")
     done = subprocess.run(
         ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", *FAKEPROC, "run", "true"],
         env=run.environment, capture_output=True, text=True, check=False,

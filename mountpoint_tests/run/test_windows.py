@@ -103,6 +103,7 @@ def test_a_window_on_what_a_daemon_left_is_a_sentence(run, mount_guest) -> None:
     assert guest.cli("umount", guest.root).returncode == 0
 
 
+@pytest.mark.usefixtures("_as_root")
 def test_a_window_on_somebody_elses_guest_is_a_sentence(user_run, mount_guest) -> None:
     guest = mount_guest()
     Path(guest.root).parent.chmod(0o755)

@@ -17,24 +17,35 @@ SEARCH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @pytest.fixture(scope="session")
-def inside(cli) -> Callable[..., str]:
+def window(cli) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a tool inside a guest."""
+
+    def run(
+        guest, *command: object, timeout: float = 60, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        program = str(command[0])
+        if shutil.which(program, path=SEARCH) is None:
+            pytest.fail(f"there is no {program}: scripts/setup --for test installs it")
+        plain = {"LC_ALL": "C", "S_TIME_FORMAT": "ISO", "PATH": SEARCH, "COLUMNS": "200"}
+        return subprocess.run(
+            [sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
+             *map(str, command)],
+            env=cli.environment | plain | more,
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def inside(window) -> Callable[..., str]:
     """Run a tool inside a guest, and return what it prints on standard output.
 
     It must be content, or, where `fails` says so, not.
     """
 
-    def run(guest, *command: object, timeout: float = 60, fails: bool = False, **more: str) -> str:
-        program = str(command[0])
-        if shutil.which(program, path=SEARCH) is None:
-            pytest.fail(f"there is no {program}: scripts/setup --for test installs it")
-        done = subprocess.run(
-            [sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
-             *map(str, command)],
-            env=cli.environment
-            | {"LC_ALL": "C", "S_TIME_FORMAT": "ISO", "PATH": SEARCH, "COLUMNS": "200"}
-            | more,
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+    def run(guest, *command: object, fails: bool = False, **more: object) -> str:
+        done = window(guest, *command, **more)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout
 

@@ -54,7 +54,7 @@ def averages(printed: str) -> dict[str, float]:
     }
 
 
-def test_mpstat_counts_what_proc_interrupts_counts(busy, inside) -> None:
+def test_against_mpstat_counts_what_proc_interrupts_counts(busy, inside) -> None:
     before = Moment.of(busy)
     printed = inside(busy, "mpstat", "-I", "SUM", "-P", "ALL", "1", "3")
     after = Moment.of(busy)
@@ -69,7 +69,7 @@ def test_mpstat_counts_what_proc_interrupts_counts(busy, inside) -> None:
     assert rates[0] > 4400
 
 
-def test_mpstat_and_proc_stat_agree_on_what_interrupts_cost(busy, inside) -> None:
+def test_against_mpstat_and_proc_stat_agree_on_what_interrupts_cost(busy, inside) -> None:
     """2 µs an interrupt and 5 µs a softirq (fakeproc/guest/accounting.py), idle taking the rest."""
     (busy.host / "traffic").write_text("19 20000")
     printed = inside(busy, "mpstat", "-P", "6", "1", "3")
@@ -82,7 +82,7 @@ def test_mpstat_and_proc_stat_agree_on_what_interrupts_cost(busy, inside) -> Non
     assert shown["%idle"] == pytest.approx(86, abs=2)
 
 
-def test_mpstat_shows_the_softirqs_of_each_cpu(busy, inside) -> None:
+def test_against_mpstat_shows_the_softirqs_of_each_cpu(busy, inside) -> None:
     printed = inside(busy, "mpstat", "-I", "SCPU", "1", "2")
     kinds = re.search(r"(?m)^\S+ +CPU +(.*/s)$", printed)[1].split()
     lines = dict(re.findall(r"(?m)^Average: +(\d+) +(.*)$", printed))
@@ -95,7 +95,7 @@ def test_mpstat_shows_the_softirqs_of_each_cpu(busy, inside) -> None:
         assert network[cpu] == pytest.approx(expected.get(cpu, 0), rel=0.05, abs=2)
 
 
-def test_mpstat_shows_every_interrupt_by_its_name(busy, inside) -> None:
+def test_against_mpstat_shows_every_interrupt_by_its_name(busy, inside) -> None:
     printed = inside(busy, "mpstat", "-I", "CPU", "1", "1")
     columns = re.search(r"(?m)^\S+ +CPU +(.*/s)$", printed)[1].split()
     assert {"24/s", "39/s", "44/s", "HYP/s", "HVS/s"} <= set(columns)

@@ -32,7 +32,7 @@ def table(printed: str) -> list[dict[str, int]]:
     return [dict(zip(names.split(), map(int, line.split()), strict=False)) for line in lines]
 
 
-def test_vmstat_counts_what_proc_interrupts_counts(busy, inside) -> None:
+def test_against_vmstat_counts_what_proc_interrupts_counts(busy, inside) -> None:
     began, before = interrupts(busy)
     since_boot, *seconds = table(inside(busy, "vmstat", "1", "3"))
     ended, after = interrupts(busy)
@@ -43,7 +43,7 @@ def test_vmstat_counts_what_proc_interrupts_counts(busy, inside) -> None:
     assert since_boot["in"] < 500  # the average of the nine hours before
 
 
-def test_vmstat_shows_a_guest_that_is_nearly_idle(busy, inside) -> None:
+def test_against_vmstat_shows_a_guest_that_is_nearly_idle(busy, inside) -> None:
     _, *seconds = table(inside(busy, "vmstat", "1", "3"))
     for line in seconds:
         assert line["us"] + line["sy"] + line["id"] + line["wa"] + line["st"] == pytest.approx(

@@ -1,0 +1,323 @@
+"""The pages of the reference, made from the code whenever the site is built (a hook of MkDocs)."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import facts
+from mkdocs.structure.files import File
+
+from fakeproc import pytest_plugin
+from fakeproc.classes import CLASS_GUIDS
+from fakeproc.files import host_commands
+from fakeproc.guest import personality
+from fakeproc.host.faults import Fault
+from fakeproc.profiles.kernels import KERNELS
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages to those that lie in docs/."""
+    for name, page in PAGES.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=page()))
+    return files
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Text that may stand in a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def plain(text: str) -> str:
+    """Text outside of code, in which <n> is no HTML."""
+    return re.sub(r"(`[^`]*`)|<", lambda found: found[1] or "&lt;", text)
+
+
+# -- Files ------------------------------------------------------------------------
+
+# Where a page has a heading of its own, and what stands below it.
+SECTIONS = (
+    ("proc/irq/<n>", "An interrupt that was ever requested."),
+    ("proc/irq", "All interrupts."),
+    ("proc", "The guest's kernel and processors."),
+    ("sys/bus/vmbus/drivers/<driver>", "A driver of the VMBus."),
+    ("sys/bus/vmbus", "The VMBus. `devices/` links to the devices."),
+    ("sys/bus", "The other buses."),
+    (
+        f"{facts.DEVICE}/channels/<relid>",
+        "A channel: the primary one of a device, or a sub-channel.",
+    ),
+    (f"{facts.DEVICE}/host<n>", "A SCSI host. `sys/class/scsi_host` links to it."),
+    (f"{facts.DEVICE}/pci", "A PCI function that is passed through, below its VMBus device."),
+    (facts.DEVICE, "A VMBus device. `sys/bus/vmbus/devices/<guid>` links to it."),
+    ("sys/devices/system/cpu/cpu<n>/cache", "The caches of a CPU."),
+    ("sys/devices/system/cpu/cpu<n>/topology", "Where a CPU is, and with whom."),
+    ("sys/devices/system/cpu/cpu<n>", "A CPU."),
+    ("sys/devices/system/cpu", "All CPUs."),
+    ("sys/devices/system/node", "NUMA nodes."),
+    ("sys/devices/virtual/dmi/id", "The firmware. `sys/class/dmi/id` links to it."),
+    ("<any device>/power", "Power management of a device, a CPU or a bus."),
+    ("sys/kernel/irq/<n>", "An interrupt, from its allocation on: before it is requested, too."),
+    ("sys", "Others."),
+    ("host", "The host's console: see [its own page](console.md)."),
+)
+
+
+def files_page() -> str:
+    """Every file of the tree."""
+    parts = [
+        "# Files\n\n"
+        "Every file of a mounted guest, as the code declares it. `<n>`, `<relid>`, `<guid>` stand "
+        "for one of many. The column *kernels* says on which of the [kernels](kernels.md) the file "
+        "is; all were tried. A file that can be read and not written has the mode 0444, one that "
+        "can only be written 0200. Errors are those of the kernel.\n"
+    ]
+    left = dict(facts.files())
+    for prefix, said in SECTIONS:
+        mine = {path: left.pop(path) for path in list(left) if path.startswith(prefix)}
+        parts.append(f"## `{prefix}`\n\n{plain(said)}\n")
+        parts.append(
+            table(("file", "mode", "meaning", "kernels", "deviations"), _rows(prefix, mine))
+        )
+    if left:
+        raise ValueError(f"below no heading of the page: {', '.join(left)}")
+    return "\n".join(parts)
+
+
+def _rows(prefix: str, files: dict[str, facts.File]) -> Iterable[tuple[str, ...]]:
+    for path, file in files.items():
+        name = path.removeprefix(prefix).lstrip("/")
+        name = path.rpartition("/")[2] if prefix.endswith("/pci") else name
+        modes = " or ".join(f"{mode:04o}" for mode in sorted(file.modes, reverse=True))
+        said = [file.reads.rstrip(".") + "." if file.reads else ""]
+        if any(mode & 0o222 for mode in file.modes):
+            said.append(f"Written: {file.writes.rstrip('.') or 'the same'}.")
+            said.append(f"Who writes it: {file.written_by}." if file.written_by else "")
+        yield (
+            f"`{name}`",
+            modes,
+            plain(" ".join(filter(None, said))),
+            file.since,
+            plain(file.differs),
+        )
+
+
+# -- The console --------------------------------------------------------------------
+
+
+def console_page() -> str:
+    """The files of host/."""
+    parts = [
+        "# The host's console\n\n"
+        "`host/` is the way to drive a guest: Hyper-V's side, which no real guest can see. A write "
+        "is any number of lines, one command a line; all are carried out, or none. A line that is "
+        "wrong is EINVAL, and the last line of `host/log` says what is wrong with it. In a window "
+        "of `fakeproc run` the console is `$FAKEPROC/host`.\n"
+    ]
+    for path, file in facts.files().items():
+        if not path.startswith("host/"):
+            continue
+        name = path.removeprefix("host/")
+        (mode,) = file.modes
+        parts.append(f"## `{name}`\n\nMode {mode:04o}.\n")
+        if file.reads:
+            parts.append(f"Read: {plain(file.reads)}\n")
+        if file.writes:
+            parts.append(f"Written: {plain(file.writes)}\n")
+        parts.append(MORE_OF_THE_CONSOLE.get(name, ""))
+    return "\n".join(filter(None, parts))
+
+
+def _faults() -> str:
+    said = facts.comments(Fault)
+    rows = [(f"`{fault.value} [N]`", said[fault.name]) for fault in Fault]
+    rows.append(("`pending RELID`", "an event of that channel stays pending, until `clear`"))
+    rows.append(("`clear`", "nothing more goes wrong"))
+    return table(("fault", "what becomes of the next N such requests, or of the next one"), rows)
+
+
+MORE_OF_THE_CONSOLE = {
+    "fault": _faults(),
+    "offer": "CLASS is one of: " + ", ".join(f"`{name}`" for name in CLASS_GUIDS) + ".\n",
+    "traffic": (
+        "WHO is a relid; a class, which stands for all its channels; `all` channels; `irq<N>`, an "
+        "interrupt of no channel; `timer`, the timers of all CPUs. RATE is in interrupts a "
+        f"second, at most {host_commands.MAX_RATE:g}.\n"
+    ),
+    "interrupt": f"COUNT is 1 where it is left out, and at most {host_commands.MAX_COUNT}.\n",
+    "clock": (
+        "`manual`: time passes only when told. `advance SECONDS`: it passes at once, and all that "
+        "was due happens. `real`: it passes by itself, RATE times as fast as yours.\n"
+    ),
+    "state.json": (
+        "CPUs and sets of CPUs are lists of numbers; counts are objects from CPU to number, "
+        "without zeros; times are seconds of the machine's clock.\n"
+    ),
+}
+
+
+# -- Kernels --------------------------------------------------------------------------
+
+
+def kernels_page() -> str:
+    """The kernels, and what differs between them."""
+    names = [(f"`{name}`", version, series) for name, (version, series) in KERNELS.items()]
+    said = KERNEL_FACTS | facts.comments(personality.Version, on_lines_above=False)
+    versions = personality.VERSIONS
+    rows = []
+    for field in dataclasses.fields(personality.Version):
+        values = [_shown(field.name, getattr(v, field.name)) for v in versions.values()]
+        before = ["", *values]
+        cells = ["" if value == before[at] else value for at, value in enumerate(values)]
+        if len(set(values)) > 1:
+            rows.append((f"`{field.name}`", plain(said.get(field.name, "")), *cells))
+    return (
+        "# Kernels\n\nA guest runs one of these, as its profile says or `--kernel` does.\n\n"
+        + table(("name", "Linux", "the series"), names)
+        + "\n## What differs\n\nStraight from `fakeproc/guest/personality.py`; an empty cell is "
+        "as the one before it.\n\n"
+        + table(("what", "meaning", *versions), rows)
+        + "\n## What was done with the series\n\n"
+        + table(
+            ("series", *(f"`{field.name}`" for field in dataclasses.fields(personality.Series))),
+            (
+                (name, *(_shown("", value) for value in dataclasses.astuple(series)))
+                for name, series in personality.SERIES.items()
+            ),
+        )
+    )
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("_errno"):
+        return errno.errorcode[value]
+    if isinstance(value, int) and name.endswith("_mode"):
+        return f"{value:04o}"
+    if isinstance(value, frozenset):
+        return ", ".join(f"`{one}`" for one in sorted(value)) or "none"
+    if isinstance(value, tuple):
+        return ", ".join(".".join(map(str, one)) for one in value)
+    return "by its size" if value is None else f"`{value}`"
+
+
+# What personality.py says of a group of fields, or takes for granted.
+KERNEL_FACTS = {
+    "interrupts_layout": "the layout of `/proc/interrupts`: that of this version",
+    "unsettable_affinity_errno": "the error of a write to an affinity that user space may not set",
+    "unsettable_affinity_mode": "the mode of such a file",
+    "vmbus_versions": "the VMBus protocols that the guest asks for, in this order",
+    "fcopy_driver": "who drives the class `fcopy`",
+}
+
+
+# -- Profiles, commands, Python ---------------------------------------------------------
+
+
+def profile_page() -> str:
+    """Every key of a profile."""
+    parts = [
+        "# Profiles\n\n"
+        "A profile is a TOML file: `fakeproc profiles show hyperv-gen2` prints one to start from. "
+        "What is not listed here, of the wrong type, or in contradiction with the rest is refused "
+        "when it is loaded, in one sentence with the line and the key. A mounted guest shows its "
+        "own, with every default, as `host/profile.toml`.\n"
+    ]
+    for name, said, keys in facts.tables():
+        heading = name if name.startswith("(") else f"`{name}`"
+        parts.append(f"## {heading}\n\n{plain(said)}\n")
+        rows = (
+            (
+                f"`{key.name}`",
+                key.type,
+                f"`{key.default}`" if key.default else "",
+                plain(key.meaning),
+            )
+            for key in keys
+        )
+        parts.append(table(("key", "type", "default", "meaning"), rows))
+    parts.append("`class` takes a class GUID or one of these names:\n")
+    parts.append(
+        table(("name", "class GUID"), ((f"`{n}`", f"`{guid}`") for n, guid in CLASS_GUIDS.items()))
+    )
+    return "\n".join(parts)
+
+
+def command_page() -> str:
+    """Every command."""
+    parts = [
+        "# The command line\n\n"
+        "The exit status is 0; 1 if it cannot be done; 2 if it was asked for in the wrong way. "
+        "What goes wrong is one sentence on standard error. Tables are aligned on a terminal, and "
+        "fields between tabs elsewhere. `fakeproc completion` makes a shell complete all of it.\n"
+    ]
+    for name, command in facts.commands():
+        parts.append(f"## {name}\n\n```text\n{facts.usage(name, command)}\n```\n")
+        parts.extend(f"{plain(text)}\n" for text in facts.paragraphs(command))
+        options = [(f"`{option}`", plain(said)) for option, said in facts.options(command)]
+        parts.append(table(("option", "what it does"), options))
+        if facts.examples(command):
+            lines = "\n".join(facts.examples(command))
+            parts.append(f"For example:\n\n```text\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+def python_page() -> str:
+    """The interface for Python, and for pytest."""
+    parts = [
+        "# Python and pytest\n\n"
+        "What is here is imported as `fakeproc.NAME`. A `Guest` is mounted, for programs; a "
+        "`Machine` is in your process, for code that can be handed a reader and a writer. What "
+        "both are told and asked stands [below them](#what-guest-and-machine-have-in-common).\n"
+    ]
+    members = sorted(facts.python(), key=lambda member: member.name not in ("Guest", "Machine"))
+    common = facts.console()
+    for member in members:
+        if member == members[2]:
+            parts.append(f"## What `Guest` and `Machine` have in common\n\n{plain(common.text)}\n")
+            parts.extend(_described(one, "###") for one in common.members)
+        parts.append(_described(member, "##"))
+        parts.extend(_described(one, "###") for one in member.members)
+    parts.append(f"## pytest\n\n{plain(inspect.getdoc(pytest_plugin) or '')}\n")
+    for name, said in facts.pytest_fixtures():
+        parts.append(f"### `{name}`\n\nA fixture. {plain(said)}\n")
+    for name, said in facts.pytest_options():
+        parts.append(f"### `{name}`\n\nAn option of pytest: {plain(said)}.\n")
+    return "\n".join(parts)
+
+
+def _described(member: facts.Member, level: str) -> str:
+    if level == "###":
+        return f"### `{member.name}{member.signature}`\n\n{plain(member.text)}\n"
+    call = f"{member.name}{member.signature}"
+    if len(call) > 80:
+        call = re.sub(r"(?<=[(]|,) ?(?=\**\w+: )|(?<=,) (?=\*,)|(?=\)$)", "\n    ", call)
+        call = call.replace("\n    )", ",\n)")
+    shown = f"```text\n{call}\n```\n\n" if member.signature else ""
+    return f"## {member.name}\n\n{shown}{plain(member.text)}\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "files": files_page,
+    "console": console_page,
+    "kernels": kernels_page,
+    "profile": profile_page,
+    "command-line": command_page,
+    "python": python_page,
+}

@@ -1,0 +1,227 @@
+"""The reference and the man pages: they say all there is, and nothing that is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+DOCS = REPOSITORY / "docs"
+MAN = REPOSITORY / "man"
+
+
+def _load(name: str) -> ModuleType:
+    """A module of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+facts = _load("facts")
+manpages = _load("manpages")
+reference = _load("reference")
+
+
+# -- The site -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    directory = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", directory],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "WARNING" not in said
+    return directory
+
+
+def test_the_site_has_every_page(site: Path) -> None:
+    config = (REPOSITORY / "mkdocs.yml").read_text()
+    listed = re.findall(r"[\w/-]+\.md$", config, re.M)
+    assert {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} < set(listed)
+    for page in listed:
+        assert (site / page.replace(".md", ".html")).is_file()
+
+
+def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text()
+        assert re.findall(r'(?:src|href)="https?://(?!www\.mkdocs\.org)[^"]*"', text) == [], page
+
+
+def test_generated_text_is_no_markup(site: Path) -> None:
+    text = (site / "reference/files.html").read_text()
+    assert "smp_affinity" in text
+    assert not re.search(r"<(n|relid|guid|driver)>", text)
+
+
+# -- Files --------------------------------------------------------------------------
+
+
+def test_every_file_has_a_meaning() -> None:
+    files = facts.files().values()
+    assert [file.path for file in files if not (file.reads or file.writes)] == []
+    shy = ("see ", "todo", "fixme")
+    assert [file.path for file in files if file.reads.lower().startswith(shy)] == []
+
+
+def test_of_every_file_that_can_be_written_it_is_said_by_whom() -> None:
+    files = facts.files().values()
+    written = [file for file in files if any(mode & 0o222 for mode in file.modes)]
+    assert len(written) > 30
+    assert [file.path for file in written if not file.written_by] == []
+
+
+def test_what_is_said_by_hand_is_said_of_files_that_are_there() -> None:
+    paths = list(facts.files())
+    for pattern, notes in facts.hand_written().items():
+        assert [path for path in paths if fnmatchcase(path, pattern)], pattern
+        assert set(notes) <= {"reads", "writes", "differs", "written_by"}, pattern
+
+
+@pytest.mark.parametrize(
+    ("path", "since"),
+    [
+        ("proc/interrupts", "all"),
+        ("sys/devices/system/cpu/enabled", "from 6.12 on"),
+        ("sys/devices/system/cpu/housekeeping", "from 7.2 on"),
+    ],
+)
+def test_on_which_kernels_a_file_is(path: str, since: str) -> None:
+    assert facts.files()[path].since == since
+
+
+def test_every_difference_of_the_kernels_is_explained() -> None:
+    rows = [line for line in reference.kernels_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 15
+    assert [row for row in rows if re.match(r"\| `\w+` \|  \|", row)] == []
+
+
+# -- Profiles, commands, Python -------------------------------------------------------
+
+
+def test_every_key_of_a_profile_has_a_meaning() -> None:
+    silent = [
+        f"{table}.{key.name}"
+        for table, _, keys in facts.tables()
+        for key in keys
+        if not key.meaning
+    ]
+    assert silent == []
+
+
+def test_every_table_of_a_profile_is_there() -> None:
+    schema = facts.schema
+    models = {
+        value
+        for name, value in vars(schema).items()
+        if name in schema.__all__ and isinstance(value, type)
+    }
+    assert models == set(facts.TABLES.values())
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "type_", "default"),
+    [
+        ("(top level)", "class", "", ""),
+        ("cpus", "possible", "integer from 1 to 2048", "must be given"),
+        ("kernel", "series", '"absent" or "as meant" or "as posted"', '"as meant"'),
+        ("vmbus.devices", "rate", "number from 0 to 1e+09", "0.0"),
+        ("vmbus.devices", "counts", "list or table of numbers", "none"),
+        ("vmbus.devices", "subchannels", "list of tables", "none"),
+        ("irqs", "managed", "boolean", "false"),
+    ],
+)
+def test_how_a_key_is_described(table: str, key: str, type_: str, default: str) -> None:
+    keys = {
+        found.name: found for name, _, keys in facts.tables() if name == table for found in keys
+    }
+    if not type_:
+        assert key not in keys
+    else:
+        assert (keys[key].type, keys[key].default) == (type_, default)
+
+
+def test_every_command_and_option_says_what_it_does() -> None:
+    commands = dict(facts.commands())
+    assert {"fakeproc mount", "fakeproc run", "fakeproc profiles show"} <= set(commands)
+    for name, command in commands.items():
+        assert facts.paragraphs(command), name
+        assert all(said for _, said in facts.options(command)), name
+
+
+def test_every_name_of_the_interface_is_described() -> None:
+    members = [*facts.python(), facts.console()]
+    silent = [member.name for member in members if not member.text]
+    silent += [f"{m.name}.{one.name}" for m in members for one in m.members if not one.text]
+    assert silent == []
+    named = {member.name: {one.name for one in member.members} for member in members}
+    assert {"run", "proc", "channel"} <= named["Guest"]
+    assert {"advance", "interrupt", "traffic", "state"} <= named["Console"]
+    assert {"State", "Irq", "Channel", "Device"} <= set(named)
+
+
+def test_the_plugin_is_described() -> None:
+    assert all(said for _, said in facts.pytest_fixtures())
+    assert dict(facts.pytest_options())["--fakeproc-required"]
+
+
+# -- Man pages ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(manpages.PAGES))
+def test_a_man_page_is_what_the_code_says(name: str) -> None:
+    made = "".join(f"{line}\n" for line in manpages.PAGES[name]())
+    assert (MAN / name).read_text() == made, "run: python docs/manpages.py"
+
+
+def _rendered(*command: str) -> str:
+    done = subprocess.run(
+        command,
+        env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "MANWIDTH": "80"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)
+
+
+@pytest.mark.parametrize("name", sorted(manpages.PAGES))
+def test_a_man_page_renders_without_warnings(name: str) -> None:
+    text = _rendered("groff", "-ww", "-man", "-Tutf8", str(MAN / name))
+    assert "SYNOPSIS" in text
+    assert "\\f" not in text
+
+
+@pytest.mark.parametrize("name", sorted(manpages.PAGES))
+def test_man_shows_it(name: str) -> None:
+    version: Callable[..., str] = subprocess.getoutput
+    if shutil.which("man") is None or not re.match(r"man \d", version("man --version")):
+        pytest.skip("this machine has no man, or only a stand-in for it: install man-db")
+    text = _rendered("man", "--warnings", "-l", str(MAN / name))
+    section = name.rpartition(".")[2]
+    assert f"({section})" in text
+    assert "irq" in text

@@ -1,0 +1,3 @@
+"""The tests of the same name in model/, on other kernels: see conftest.py."""
+
+from model.test_offline_replay import *  # noqa: F403

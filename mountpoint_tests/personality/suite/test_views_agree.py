@@ -1,0 +1,3 @@
+"""The tests of the same name in model/, on other kernels: see conftest.py."""
+
+from model.test_views_agree import *  # noqa: F403

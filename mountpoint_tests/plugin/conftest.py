@@ -1,0 +1,16 @@
+"""Projects that use the plugin: each a directory of its own, and a pytest of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+__all__: list[str] = []
+
+
+@pytest.fixture
+def project(_fuse: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
+    """A project in which every warning is an error."""
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider --strict-markers -W error\n")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    return pytester
