@@ -1,4 +1,4 @@
-"""Numbers and booleans as the kernel reads them: `lib/kstrtox.c` and "%u" of `lib/vsprintf.c`.
+"""Numbers, booleans and words as the kernel reads them: `lib/kstrtox.c`, "%u" of `lib/vsprintf.c`.
 
 The text is the bytes that were written, not a `str`: the kernel knows ten
 digits and seven kinds of white space, Unicode knows hundreds.  A NUL ends it,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import re
 
-__all__ = ["SPACE", "decimal", "parse_bool", "parse_int", "scan_unsigned"]
+__all__ = ["SPACE", "decimal", "parse_bool", "parse_int", "scan_unsigned", "word"]
 
 # What isspace() accepts, for use within the [] of a regular expression.  The table of
 # `lib/ctype.c` is that of Latin-1, which has a blank that does not break (0xa0).
@@ -86,3 +86,8 @@ def parse_int(text: bytes) -> int:
     if not -(1 << 31) <= value < 1 << 31:
         raise OSError(errno.ERANGE, "the number does not fit 32 bits")
     return value
+
+
+def word(text: bytes) -> str:
+    """What `lib/string_helpers.c: sysfs_streq` compares: without the one newline at the end."""
+    return text.split(b"\0", 1)[0].removesuffix(b"\n").decode(errors="surrogateescape")

@@ -10,7 +10,8 @@ from fakeproc.files.proc_irq import irq_directory
 from fakeproc.files.proc_stat import softirqs_file, stat_file
 from fakeproc.files.proc_system import SYSTEM
 from fakeproc.files.subjects import device_path
-from fakeproc.files.sys_cpu import bus_cpu_directory, cpu_root_directory
+from fakeproc.files.sys_bus_cpu import bus_cpu_directory
+from fakeproc.files.sys_cpu import cpu_root_directory
 from fakeproc.files.sys_dmi import dmi_id_directory
 from fakeproc.files.sys_kernel_irq import kernel_irq_directory
 from fakeproc.files.sys_node import bus_node_directory, node_root_directory

@@ -1,4 +1,4 @@
-"""/sys/devices/system/cpu and /sys/bus/cpu: `drivers/base/cpu.c`, `kernel/cpu.c`."""
+"""/sys/devices/system/cpu: `drivers/base/cpu.c`, `kernel/cpu.c`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import replace
 from errno import EBUSY, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
-from fakeproc.files.numbers import parse_bool, parse_int
+from fakeproc.files.numbers import parse_bool, parse_int, word
 from fakeproc.files.subjects import Cpu, list_line
 from fakeproc.files.sys_cpu_topology import cache_directory, topology_directory
 from fakeproc.files.sys_power import device_power_directory
 from fakeproc.files.sys_uevent import plain_uevent, synthetic_uevent
-from fakeproc.files.tree import Attributes, Directory, Listing, Symlink, constant, numbered
+from fakeproc.files.tree import Attributes, Directory, Symlink, constant, numbered
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.hotplug import CPUHP_OFFLINE, CPUHP_ONLINE
 from fakeproc.guest.kernel import Kernel
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fakeproc.files.tree import Node
 
-__all__ = ["bus_cpu_directory", "cpu_root_directory", "links", "system_bus_directory"]
+__all__ = ["cpu_root_directory"]
 
 CRASH_NOTES_SIZE = 368  # room for the registers, with an ELF note around them
 
@@ -85,13 +85,6 @@ CPUIDLE = Attributes[Kernel]()
 CPU = Attributes[Cpu]()
 HOTPLUG = Attributes[Cpu]()
 POWER = Attributes[Cpu]()
-BUS = Attributes[Listing]()
-DRIVER = Attributes[Listing]()
-
-
-def _word(data: bytes) -> str:
-    """What `sysfs_streq` compares: the text without its one newline at the end."""
-    return data.split(b"\0", 1)[0].removesuffix(b"\n").decode(errors="surrogateescape")
 
 
 # /sys/devices/system/cpu
@@ -203,11 +196,11 @@ def control_store(kernel: Kernel, data: bytes) -> None:
     """
     most = kernel.profile.cpus.threads_per_core
     takes_number = kernel.personality.version.smt_takes_number
-    known = _word(data) in {"on", "off", "forceoff"}
+    known = word(data) in {"on", "off", "forceoff"}
     # Where it takes numbers, whether there are threads is looked at first.
     if kernel.profile.architecture == "arm64" or (most == 1 and (known or takes_number)):
         raise OSError(ENODEV, "the cores have one thread")
-    threads = {"on": most, "off": 1, "forceoff": 1}.get(_word(data))
+    threads = {"on": most, "off": 1, "forceoff": 1}.get(word(data))
     if threads is None and not takes_number:
         raise OSError(EINVAL, "neither on, off nor forceoff")
     if threads is None:
@@ -242,7 +235,7 @@ def current_governor_show(_kernel: Kernel) -> str:
 @CPUIDLE.store
 def current_governor_store(_kernel: Kernel, data: bytes) -> None:
     """Another governor; OSError EINVAL where there is none of that name."""
-    if _word(data) != "menu":
+    if word(data) != "menu":
         raise OSError(EINVAL, "the only governor is menu")
 
 
@@ -420,94 +413,3 @@ def _cpu_directory(it: Cpu) -> Directory:
         "topology": topology,
     }
     return Directory((CPU.on(it),), entries, owner=it)
-
-
-# /sys/bus/cpu
-
-
-def links(prefix: str, numbers: Callable[[], int], up: str) -> Listing:
-    """Links to the devices of /sys/devices/system/`prefix` in a set, `up` leading to it."""
-
-    def make(name: str) -> Symlink | None:
-        digits = name.removeprefix(prefix)
-        number = int(digits) if digits.isascii() and digits.isdecimal() else 0
-        there = name == f"{prefix}{number}" and numbers() >> number & 1
-        return Symlink(f"{up}/{prefix}/{name}") if there else None
-
-    def names() -> list[str]:
-        return [f"{prefix}{number}" for number in cpus_in(numbers())]
-
-    return Listing(Symlink, names, make)
-
-
-@BUS.show
-def drivers_autoprobe_show(_devices: Listing) -> str:
-    """Whether a new device is given to a driver at once."""
-    return "1\n"
-
-
-@BUS.store
-def drivers_autoprobe_store(_devices: Listing, data: bytes) -> None:
-    """Only a `0` in the first place says no; OSError EBUSY, as no device is ever new."""
-    if data.startswith(b"0"):
-        raise OSError(EBUSY, "the drivers of this bus always probe")
-
-
-@BUS.store
-def drivers_probe_store(devices: Listing, data: bytes) -> None:
-    """Give a device to a driver, which they all are; OSError ENODEV for one that is not."""
-    if devices.make(_word(data)) is None:
-        raise OSError(ENODEV, "no such device on this bus")
-
-
-@BUS.store(name="uevent")
-def bus_uevent_store(_devices: Listing, data: bytes) -> None:
-    """A synthetic uevent; OSError EINVAL for an unknown action."""
-    synthetic_uevent(data)
-
-
-@DRIVER.store
-def bind_store(devices: Listing, data: bytes) -> None:
-    """Bind a CPU; OSError ENODEV for one that is not, EBUSY for one that is bound."""
-    if devices.make(_word(data)) is None:
-        raise OSError(ENODEV, "no such device on this bus")
-    raise OSError(EBUSY, "the device has a driver")
-
-
-@DRIVER.store
-def unbind_store(devices: Listing, data: bytes) -> None:
-    """Unbind a CPU; OSError ENODEV for one that is not, EBUSY as it is not emulated."""
-    if devices.make(_word(data)) is None:
-        raise OSError(ENODEV, "no such device with this driver")
-    raise OSError(EBUSY, "unbinding a processor is not emulated")
-
-
-@DRIVER.store(name="uevent")
-def driver_uevent_store(_devices: Listing, data: bytes) -> None:
-    """A synthetic uevent; OSError EINVAL for an unknown action."""
-    synthetic_uevent(data)
-
-
-def system_bus_directory(
-    name: str, devices: Listing, drivers: dict[str, Directory] | None = None
-) -> Directory:
-    """/sys/bus/`name`, for devices that are there from boot on and stay."""
-    return Directory(
-        (BUS.on(devices, f"bus {name}"),),
-        {
-            "devices": Directory(listings=(devices,)),
-            "drivers": Directory(entries=drivers or {}),
-        },
-    )
-
-
-def bus_cpu_directory(kernel: Kernel) -> Directory:
-    """/sys/bus/cpu."""
-
-    def present() -> int:
-        return kernel.cpus.present
-
-    bound = links("cpu", present, "../../../../devices/system")
-    processor = Directory((DRIVER.on(bound, "driver processor"),), listings=(bound,))
-    devices = links("cpu", present, "../../../devices/system")
-    return system_bus_directory("cpu", devices, {"processor": processor})

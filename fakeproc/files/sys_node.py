@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fakeproc.files.numbers import parse_int
 from fakeproc.files.proc_system import meminfo
 from fakeproc.files.subjects import Node, list_line, mask_line
-from fakeproc.files.sys_cpu import links, system_bus_directory
+from fakeproc.files.sys_bus_cpu import links, system_bus_directory
 from fakeproc.files.sys_cpu_topology import LIST_SIZE, MASK_SIZE
 from fakeproc.files.sys_power import device_power_directory
 from fakeproc.files.sys_uevent import plain_uevent

@@ -6,6 +6,7 @@ from errno import EINVAL
 from typing import NamedTuple
 from uuid import UUID
 
+from fakeproc.files.numbers import word
 from fakeproc.files.subjects import device_path
 from fakeproc.files.sys_uevent import synthetic_uevent
 from fakeproc.files.tree import Attributes, Directory, Listing, Symlink
@@ -26,11 +27,6 @@ class BusDriver(NamedTuple):
 
 BUS = Attributes[Kernel]()
 DRIVER = Attributes[BusDriver]()
-
-
-def _name(data: bytes) -> str:
-    """What `sysfs_streq` compares: the text without its one newline at the end."""
-    return data.split(b"\0", 1)[0].removesuffix(b"\n").decode(errors="surrogateescape")
 
 
 def _guid(data: bytes) -> UUID:
@@ -60,7 +56,7 @@ def drivers_autoprobe_store(kernel: Kernel, data: bytes) -> None:
 @BUS.store
 def drivers_probe_store(kernel: Kernel, data: bytes) -> None:
     """Give a device to a driver; OSError ENODEV for one that is not."""
-    kernel.vmbus.driver_core.probe(_name(data))
+    kernel.vmbus.driver_core.probe(word(data))
 
 
 @BUS.store
@@ -78,13 +74,13 @@ def hibernation_show(kernel: Kernel) -> str:
 @DRIVER.store
 def bind_store(it: BusDriver, data: bytes) -> None:
     """Bind a device; OSError ENODEV, EBUSY, or what the probe gives."""
-    it.kernel.vmbus.driver_core.bind(it.driver, _name(data))
+    it.kernel.vmbus.driver_core.bind(it.driver, word(data))
 
 
 @DRIVER.store
 def unbind_store(it: BusDriver, data: bytes) -> None:
     """Unbind a device; OSError ENODEV for one that the driver does not have."""
-    it.kernel.vmbus.driver_core.unbind(it.driver, _name(data))
+    it.kernel.vmbus.driver_core.unbind(it.driver, word(data))
 
 
 @DRIVER.store
