@@ -26,6 +26,16 @@ collect_ignore = ["example_project"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+# Waits until whoever holds its standard input has ended, however, and unmounts what is left.
+SWEEPER = """
+import sys
+sys.stdin.read()
+from fakeproc.mount import ending, registry
+for entry in list(registry.entries()):
+    ending.end_mount(entry.mountpoint)
+"""
+
+
 @dataclass(frozen=True)
 class CommandLine:
     """`fakeproc`, with a registry of its own."""
@@ -156,9 +166,18 @@ def _as_root() -> None:
 
 
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line, with a registry that no other test sees."""
-    return CommandLine(tmp_path_factory.mktemp("run"))
+    cli = CommandLine(tmp_path_factory.mktemp("run"))
+    # What `fakeproc mount` mounts outlives who has asked for it, also a pytest that is killed.
+    with subprocess.Popen(
+        [sys.executable, "-c", SWEEPER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=cli.environment,
+        start_new_session=True,
+    ):
+        yield cli
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,8 @@ REAL_SUBTREES = (
 _PROC = Path("/proc")
 _SYS = Path("/sys")
 _HOSTS_PCI = _PROC / "bus/pci"  # lists the host's devices to lspci
-_IRQBALANCE = Path("/run/irqbalance")  # where it makes its socket
+_RUN = Path("/run")
+_IRQBALANCE = _RUN / "irqbalance"  # where it makes its socket
 
 
 def open_window(guest: Path) -> None:
@@ -48,8 +49,7 @@ def open_window(guest: Path) -> None:
     _cover_sys(guest / "sys")
     if _HOSTS_PCI.is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
-    if _IRQBALANCE.is_dir():
-        mount_tmpfs(_IRQBALANCE, "size=1m,mode=700")
+    _give_irqbalance_its_directory()
     # Whoever stands in what is covered now would still be in the host's.
     with suppress(OSError):
         os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir
@@ -64,6 +64,43 @@ def _cover_sys(tree: Path) -> None:
             if target.is_dir() and os.path.isdir(source):  # noqa: PTH112 - not to be resolved
                 # In a user namespace a directory goes only together with what
                 # is mounted below it.
+                bind(source, target, with_submounts=True)
+    finally:
+        os.close(real)
+
+
+def _give_irqbalance_its_directory() -> None:
+    """Let there be an empty /run/irqbalance, of this window alone.
+
+    Where it cannot make its socket there, irqbalance takes one abstract name
+    for all of the machine, and a second irqbalance gives up.
+    """
+    if not _RUN.is_dir():
+        return
+    if not _IRQBALANCE.is_dir():
+        _replace_run()
+        _IRQBALANCE.mkdir()
+    mount_tmpfs(_IRQBALANCE, "size=1m,mode=700")
+
+
+def _replace_run() -> None:
+    """Let /run be a directory of this window, in which everything is that was there."""
+    real = os.open(_RUN, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with os.scandir(_RUN) as entries:
+            found = list(entries)
+        mount_tmpfs(_RUN, "size=10m,mode=755")
+        for entry in found:
+            source, target = f"/proc/self/fd/{real}/{entry.name}", _RUN / entry.name
+            # What has gone meanwhile, or may not be looked at, is left out.
+            with suppress(OSError):
+                if entry.is_symlink():
+                    target.symlink_to(os.readlink(source))  # noqa: PTH115 - not to be resolved
+                    continue
+                if entry.is_dir():
+                    target.mkdir()
+                else:
+                    target.touch()
                 bind(source, target, with_submounts=True)
     finally:
         os.close(real)

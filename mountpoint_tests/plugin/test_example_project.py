@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -64,21 +65,26 @@ def test_in_a_fresh_environment(project, tmp_path) -> None:
     checkout = tmp_path / "checkout"  # a build leaves traces where it is made
     checkout.mkdir()
     shutil.copytree(REPOSITORY / "fakeproc", checkout / "fakeproc")
+    shutil.copytree(REPOSITORY / "man", checkout / "man")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, checkout)
     fresh = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", fresh], check=True)
     python = fresh / "bin/python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--no-compile"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    needed = setup["options"]["install_requires"].split("\n")
     done = subprocess.run(
-        [*pip, "install", "--quiet", "--no-compile", checkout, "pytest"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [*install, "pytest", "setuptools>=64", *filter(None, needed)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode:
         pytest.skip(f"pip cannot install what fakeproc needs: {done.stderr.strip()[-300:]}")
+    subprocess.run(
+        [*install, "--no-deps", "--no-build-isolation", checkout], env=environment, check=True
+    )
     assert results_of(python, project, "spread_irqs.py")[0] == TOO_MANY
     assert results_of(python, project, "spread_irqs_fixed.py")[0] == set()

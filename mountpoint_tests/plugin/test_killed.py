@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 SLEEPER = """
     import os, time, pathlib
@@ -64,3 +65,34 @@ def until(holds) -> bool:
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.05)
     return holds()
+
+
+def test_nothing_is_left_of_what_the_command_line_has_mounted(project, tmp_path) -> None:
+    """The tests here that are about `fakeproc mount` may be killed like any other."""
+    project.makeconftest((REPOSITORY / "mountpoint_tests/conftest.py").read_text())
+    project.makepyfile("""
+        import os, time, pathlib
+
+        def test_it(mount_guest):
+            said = pathlib.Path(os.environ["SAID"], "it")
+            said.write_text(str(mount_guest().root))
+            time.sleep(600)
+    """)
+    said = tmp_path / "said"
+    said.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest"],
+        cwd=project.path,
+        env=os.environ | {"SAID": str(said), "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        (root,) = started(said, 1)
+        assert Path(root, "proc/stat").exists()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert until(lambda: root not in Path("/proc/self/mountinfo").read_text())
+    finally:
+        process.kill()

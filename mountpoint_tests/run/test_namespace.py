@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -51,15 +52,27 @@ def test_the_pci_devices_of_the_host_are_not_to_be_seen(any_run) -> None:
     assert any_run.shell("ls /proc/bus/pci; ls /sys/bus/pci/devices") == ""
 
 
-@pytest.mark.usefixtures("_as_root")
-def test_irqbalance_gets_a_directory_for_its_socket_where_the_host_has_one(run) -> None:
-    with_directory = "mount -t tmpfs none /run && mkdir /run/irqbalance && touch /run/irqbalance/x"
+@pytest.mark.parametrize("there", [True, False])
+def test_irqbalance_has_a_directory_of_its_own_for_its_socket(user_run, there) -> None:
+    # In a user namespace of the test's, where /run may be the test's as well.
+    script = f"""
+        mount -t tmpfs none /run
+        touch /run/file && mkdir /run/directory && ln -s file /run/link
+        touch /run/directory/within
+        {"mkdir /run/irqbalance && touch /run/irqbalance/real" if there else ""}
+        {shlex.join(FAKEPROC)} run -- sh -euc '
+            ls -A /run/irqbalance
+            touch /run/irqbalance/mine /run/mine
+            ls -d /run/file /run/directory/within; readlink /run/link'
+        ls /run
+    """
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-euc", f'{with_directory}; exec "$@"', "sh", *FAKEPROC, "run",
-         "--", "sh", "-euc", "ls -A /run/irqbalance; touch /run/irqbalance/mine"],
-        env=run.environment, capture_output=True, text=True, check=False,
+        [*user_run.prefix, "unshare", "--map-root-user", "--mount", "sh", "-euc", script],
+        env=user_run.environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert done.returncode == 0, done.stderr
+    left = "directory\nfile\nirqbalance\nlink\nmine\n" if there else "directory\nfile\nlink\n"
+    assert done.stdout == f"/run/directory/within\n/run/file\nfile\n{left}"
 
 
 # -- The host's ------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -113,7 +114,7 @@ def test_against_node_exporter(looked_at, cli) -> None:
     program = shutil.which("prometheus-node-exporter", path=SEARCH) or pytest.fail(
         "there is no prometheus-node-exporter: scripts/setup --for test installs it"
     )
-    port = 19100
+    port = free_port()
     command = [
         sys.executable, "-m", "fakeproc", "run", "--mount", looked_at.root, "--", program,
         "--collector.disable-defaults", "--collector.interrupts", "--collector.softnet",
@@ -135,6 +136,13 @@ def test_against_node_exporter(looked_at, cli) -> None:
             assert float(count[1]) == desc["counts"].get(str(cpu), 0)
     assert 'product_name="Virtual Machine"' in page
     assert 'system_vendor="Microsoft Corporation"' in page
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return tried.getsockname()[1]
 
 
 def fetched(address: str, seconds: float = 20) -> str:

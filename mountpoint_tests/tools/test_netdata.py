@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import SEARCH
-from .test_interrupt_tools import fetched
+from .test_interrupt_tools import fetched, free_port
 from .views import state, vmbus_irqs
 
 CONFIGURATION = """\
@@ -48,14 +48,13 @@ CONFIGURATION = """\
 [plugin:proc:/proc/interrupts]
     interrupts per core = yes
 """
-PORT = 19199
 
 
-def charts(seconds: float = 20) -> dict:
+def charts(port: int, seconds: float = 20) -> dict:
     """The charts, as soon as those of the proc plugin are there."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        page = json.loads(fetched(f"http://127.0.0.1:{PORT}/api/v1/charts"))
+        page = json.loads(fetched(f"http://127.0.0.1:{port}/api/v1/charts"))
         if "system.interrupts" in page["charts"]:
             return page["charts"]
         time.sleep(0.1)
@@ -70,8 +69,8 @@ def test_against_netdata(mount_guest, cli, tmp_path: Path) -> None:
     (guest.host / "clock").write_text("advance 3")  # its quiet time
     (guest.host / "traffic").write_text("all 100")
     configuration = tmp_path / "netdata.conf"
-    user = Path.home().owner()
-    configuration.write_text(CONFIGURATION.format(place=tmp_path, port=PORT, user=user))
+    user, port = Path.home().owner(), free_port()
+    configuration.write_text(CONFIGURATION.format(place=tmp_path, port=port, user=user))
     for name in ("cache", "lib", "log", "lock", "registry", "cloud.d"):
         (tmp_path / name).mkdir()
     command = [
@@ -82,7 +81,7 @@ def test_against_netdata(mount_guest, cli, tmp_path: Path) -> None:
         command, env=cli.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        shown = charts()
+        shown = charts(port)
     finally:
         process.terminate()
         process.wait(timeout=20)
