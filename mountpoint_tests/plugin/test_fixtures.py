@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-
-def mounts() -> set[str]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return {line.split()[4] for line in lines if " fuse.fakeproc " in line}
+from conftest import mounts_below
 
 
 def test_a_guest_for_each_test(project) -> None:
@@ -180,19 +176,20 @@ def test_a_failure_in_a_worker_tells_of_the_guest(project) -> None:
     run.stdout.fnmatch_lines(EXPECTED)
 
 
-def test_any_number_of_workers(project) -> None:
+def test_any_number_of_workers(project, monkeypatch, tmp_path) -> None:
     project.makepyfile("""
-        import pytest
+        import os, pytest
 
         @pytest.mark.parametrize("number", range(12))
         def test_it(fakeproc_guest, fakeproc_session_guest, number):
             fakeproc_guest.interrupt(19, number + 1)
             assert fakeproc_guest.state().channels[19].sent == number + 1
             assert fakeproc_session_guest.state().channels[19].sent == 0
+            assert str(fakeproc_guest.root).startswith(os.environ["TMPDIR"])
     """)
-    before = mounts()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # others may be testing beside us
     project.runpytest_subprocess("-n", "4").assert_outcomes(passed=12)
-    assert mounts() <= before
+    assert mounts_below(tmp_path) == []
 
 
 def test_a_daemon_that_dies_is_an_error_with_its_last_words(project) -> None:
