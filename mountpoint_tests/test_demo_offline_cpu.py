@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, CommandLine
-from test_demo import Demo, on_a_terminal, stripped
+from test_demo import Demo, interrupted, on_a_terminal, stripped
 
 SCRIPT = REPOSITORY / "scripts/demo-offline-cpu"
 TRANSCRIPT = re.compile(
@@ -137,18 +137,9 @@ def test_what_is_told_of_the_race_is_what_happens(demo: Demonstration) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("line", ["$ fakeproc mount", "$ for n in 29", "$ echo ack", "$ rmdir"])
 def test_a_signal_leaves_nothing_behind(demo, number: signal.Signals, line: str) -> None:
-    process = demo.start()
-    assert process.stdout
-    for printed in process.stdout:
-        if printed.startswith(line):
-            process.send_signal(number)
-            break
-    try:
-        process.communicate(timeout=60)
-    finally:
-        process.kill()  # only if it hangs
+    status = interrupted(demo.start(), line, number)
     # It may have been quicker with the last step than the signal.
-    assert process.returncode in {128 + number} | ({0} if "rmdir" in line else set())
+    assert status in {128 + number} | ({0} if "rmdir" in line else set())
 
 
 def test_colours_and_short_pauses_on_a_terminal(demo: Demonstration, monkeypatch) -> None:

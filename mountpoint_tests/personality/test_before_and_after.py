@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, CommandLine, mounts_below
-from test_demo import processes_of
+from test_demo import interrupted, processes_of
 
 COLUMN = 48
 GAP = 4  # between the columns, with the mark in it
@@ -111,17 +111,8 @@ def test_a_pipe_gets_plain_text_of_a_hundred_columns(demo: Demo) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("line", ["BEFORE", "$ grep -c", "$ ls"])
 def test_a_signal_leaves_nothing_behind(demo: Demo, number: signal.Signals, line: str) -> None:
-    process = demo.start()
-    assert process.stdout
-    for printed in process.stdout:
-        if printed.startswith(line):
-            process.send_signal(number)
-            break
-    try:
-        process.communicate(timeout=60)
-    finally:
-        process.kill()  # only if it hangs
-    assert process.returncode in {128 + number} | ({0} if line == "$ ls" else set())
+    status = interrupted(demo.start(), line, number)
+    assert status in {128 + number} | ({0} if line == "$ ls" else set())
 
 
 def test_wrong_usage(demo: Demo) -> None:
