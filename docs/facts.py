@@ -27,15 +27,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import fakeproc
-from fakeproc import cli, profiles, pytest_plugin
+from fakeproc import profiles, pytest_plugin
 from fakeproc.api import state
 from fakeproc.api.console import Console
-from fakeproc.classes import CLASS_GUIDS
+from fakeproc.cli import main as cli
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Attribute, Directory, Symlink
 from fakeproc.machine import Machine
 from fakeproc.profiles import schema
 from fakeproc.profiles.kernels import KERNELS, with_kernel
+from fakeproc.protocol.classes import CLASS_GUIDS
 
 __all__ = [
     "DEVICE",

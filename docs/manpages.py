@@ -9,8 +9,8 @@ import click
 import facts
 
 from fakeproc import __version__, profiles
-from fakeproc.classes import CLASS_GUIDS
 from fakeproc.profiles.kernels import KERNELS
+from fakeproc.protocol.classes import CLASS_GUIDS
 
 __all__ = ["PAGES", "write"]
 

@@ -13,11 +13,11 @@ import facts
 from mkdocs.structure.files import File
 
 from fakeproc import pytest_plugin
-from fakeproc.classes import CLASS_GUIDS
-from fakeproc.files import host_commands
+from fakeproc.files.host import commands as host_commands
 from fakeproc.guest import personality
 from fakeproc.host.faults import Fault
 from fakeproc.profiles.kernels import KERNELS
+from fakeproc.protocol.classes import CLASS_GUIDS
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

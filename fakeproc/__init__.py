@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fakeproc.accesses import Access
+    from fakeproc.access_record import Access
     from fakeproc.api.accesses import Accesses
     from fakeproc.api.console import Uevent
     from fakeproc.api.errors import (
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Access": "accesses",
+    "Access": "access_record",
     "Accesses": "api.accesses",
     "CannotMountError": "api.errors",
     "CannotRunError": "api.errors",

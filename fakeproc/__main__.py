@@ -1,5 +1,5 @@
 """`python -m fakeproc` is the command `fakeproc`."""
 
-from fakeproc.cli import main
+from fakeproc.cli.main import main
 
 main()

@@ -6,7 +6,7 @@ import errno
 import time
 from typing import TYPE_CHECKING, Literal
 
-from fakeproc.accesses import AccessRecord
+from fakeproc.access_record import AccessRecord
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.log import KERN_NOTICE
 from fakeproc.host.hypervisor import Host

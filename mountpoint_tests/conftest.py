@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SWEEPER = """
 import sys
 sys.stdin.read()
-from fakeproc.mount import ending, registry
+from fakeproc.mount import umount, registry
 for entry in list(registry.entries()):
     ending.end_mount(entry.mountpoint)
 """

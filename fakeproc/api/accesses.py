@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TypeAlias, overload
 
-from fakeproc.accesses import Access
+from fakeproc.access_record import Access
 
 __all__ = ["Accesses", "Path"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fakeproc.accesses import AccessRecord
+from fakeproc.access_record import AccessRecord
 from fakeproc.api.accesses import Accesses, Path
 from fakeproc.api.errors import FakeprocError
 from fakeproc.api.state import State

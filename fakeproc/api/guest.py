@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from fakeproc.api import accesses
-from fakeproc.api.choice import DEFAULT_PROFILE, ClockKind, ProfileChoice, chosen
 from fakeproc.api.console import Console
 from fakeproc.api.errors import (
     CannotMountError,
@@ -22,7 +21,8 @@ from fakeproc.api.errors import (
     GuestDiedError,
     RefusedError,
 )
-from fakeproc.api.warden import Warden, python, warden
+from fakeproc.api.keeper import Warden, python, warden
+from fakeproc.profiles.select import DEFAULT_PROFILE, ClockKind, ProfileChoice, chosen
 
 __all__ = ["Guest"]
 
@@ -200,7 +200,7 @@ class Guest(Console):
         return done
 
     def _command(self, words: list[str]) -> list[str]:
-        return python("fakeproc.cli", "run", "--mount", str(self.root), "--", *words)
+        return python("fakeproc.cli.main", "run", "--mount", str(self.root), "--", *words)
 
     def _check_that_programs_run(self) -> None:
         """Tell a program that has failed from one that was never started."""

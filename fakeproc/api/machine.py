@@ -12,17 +12,17 @@ from typing import TypeAlias
 
 from fakeproc import machine as emulated
 from fakeproc.api.accesses import Path
-from fakeproc.api.choice import DEFAULT_PROFILE, ClockKind, ProfileChoice, chosen
 from fakeproc.api.console import Console
 from fakeproc.api.errors import RefusedError
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Directory, Node, Symlink
-from fakeproc.mount.binding import Caller
-from fakeproc.mount.boundary import Boundary
-from fakeproc.mount.flavours import HOST, PROCFS, SYSFS
-from fakeproc.mount.operations import Operations
-from fakeproc.mount.permissions import own_ids
-from fakeproc.mount.sysfs import SysfsOperations
+from fakeproc.mount.libfuse import Caller
+from fakeproc.profiles.select import DEFAULT_PROFILE, ClockKind, ProfileChoice, chosen
+from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
+from fakeproc.vfs.operations import Operations
+from fakeproc.vfs.permissions import own_ids
+from fakeproc.vfs.request import Boundary
+from fakeproc.vfs.sysfs import SysfsOperations
 
 __all__ = ["Machine"]
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.files.host_console import CONSOLE
-from fakeproc.files.proc_interrupts import interrupts_file
-from fakeproc.files.proc_irq import irq_directory
-from fakeproc.files.proc_stat import softirqs_file, stat_file
-from fakeproc.files.proc_system import SYSTEM
+from fakeproc.files.host.console import CONSOLE
+from fakeproc.files.proc.interrupts import interrupts_file
+from fakeproc.files.proc.irq import irq_directory
+from fakeproc.files.proc.stat import softirqs_file, stat_file
+from fakeproc.files.proc.system import SYSTEM
 from fakeproc.files.subjects import device_path
-from fakeproc.files.sys_bus_cpu import bus_cpu_directory
-from fakeproc.files.sys_cpu import cpu_root_directory
-from fakeproc.files.sys_dmi import dmi_id_directory
-from fakeproc.files.sys_kernel_irq import kernel_irq_directory
-from fakeproc.files.sys_node import bus_node_directory, node_root_directory
-from fakeproc.files.sys_pci import bus_pci_directory
-from fakeproc.files.sys_scsi import scsi_hosts
-from fakeproc.files.sys_vmbus import vmbus_directory
-from fakeproc.files.sys_vmbus_device import device_directory
+from fakeproc.files.sys.bus_cpu import bus_cpu_directory
+from fakeproc.files.sys.cpu import cpu_root_directory
+from fakeproc.files.sys.dmi import dmi_id_directory
+from fakeproc.files.sys.kernel_irq import kernel_irq_directory
+from fakeproc.files.sys.node import bus_node_directory, node_root_directory
+from fakeproc.files.sys.pci import bus_pci_directory
+from fakeproc.files.sys.scsi import scsi_hosts
+from fakeproc.files.sys.vmbus import vmbus_directory
+from fakeproc.files.sys.vmbus_device import device_directory
 from fakeproc.files.tree import Directory, Listing, ProcDirectory, Symlink, constant
 
 if TYPE_CHECKING:

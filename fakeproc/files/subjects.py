@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fakeproc.files.bitmap import format_list, format_mask
-from fakeproc.guest.irq import IrqDesc
+from fakeproc.files.text.bitmap import format_list, format_mask
+from fakeproc.guest.hv.channel import Channel, VmbusDevice
+from fakeproc.guest.irq.core import IrqDesc
 from fakeproc.guest.kernel import Kernel
-from fakeproc.guest.vmbus.channel import Channel, VmbusDevice
 
 __all__ = ["Cpu", "Device", "DeviceChannel", "Irq", "Node", "device_path", "list_line", "mask_line"]
 

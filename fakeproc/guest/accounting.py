@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.irq import U32
+from fakeproc.guest.irq.core import U32
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fakeproc.guest.irq import IrqCore
+    from fakeproc.guest.irq.core import IrqCore
 
 __all__ = ["SOFTIRQS", "USER_HZ", "Accounting", "CpuTimes"]
 

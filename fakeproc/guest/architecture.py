@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.apic import GSI_TOP, nr_irqs_at_boot
-from fakeproc.guest.gic import GicChip
+from fakeproc.guest.irq.apic import GSI_TOP, nr_irqs_at_boot
+from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.personality import VERSIONS
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.cpus import Cpus
-    from fakeproc.guest.irq import IrqCore, IrqDesc
+    from fakeproc.guest.irq.core import IrqCore, IrqDesc
     from fakeproc.guest.personality import Version
     from fakeproc.profiles.schema import Profile
 

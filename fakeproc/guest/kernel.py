@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.accounting import Accounting
-from fakeproc.guest.apic import ApicChip
 from fakeproc.guest.architecture import architecture, counts_in_total
+from fakeproc.guest.base.cpu_hotplug import Hotplug
+from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
-from fakeproc.guest.gic import GicChip
-from fakeproc.guest.hotplug import Hotplug
-from fakeproc.guest.irq import IrqCore
+from fakeproc.guest.hv.vmbus import Vmbus
+from fakeproc.guest.irq.apic import ApicChip
+from fakeproc.guest.irq.core import IrqCore
+from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
 from fakeproc.guest.personality import personality
-from fakeproc.guest.uevents import Uevents
-from fakeproc.guest.vmbus.bus import Vmbus
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
-    from fakeproc.messages import HostMessage, HostPort
     from fakeproc.profiles.schema import Profile
+    from fakeproc.protocol.messages import HostMessage, HostPort
     from fakeproc.timeline import Timeline
 
 __all__ = ["Kernel"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fakeproc.messages import Monitor, OfferChannel
+from fakeproc.protocol.messages import Monitor, OfferChannel
 
 if TYPE_CHECKING:
     from uuid import UUID

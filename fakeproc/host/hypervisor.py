@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fakeproc.host.devices import HostChannel, HostDevice, Relids, device_of_profile
 from fakeproc.host.faults import Fault, Faults
 from fakeproc.host.traffic import Source, source
-from fakeproc.messages import (
+from fakeproc.protocol.messages import (
     AllOffersDelivered,
     CloseChannel,
     GpadlCreated,

@@ -6,8 +6,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fakeproc.classes import CLASS_GUIDS
 from fakeproc.host.devices import MAX_RELID, HostChannel, HostDevice
+from fakeproc.protocol.classes import CLASS_GUIDS
 
 if TYPE_CHECKING:
     from fakeproc.host.hypervisor import Host

@@ -19,14 +19,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.files.roots import host_root, proc_root, sys_root
-from fakeproc.mount import binding, registry
-from fakeproc.mount.boundary import Boundary
-from fakeproc.mount.flavours import HOST, PROCFS
+from fakeproc.mount import libfuse, registry
 from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
 from fakeproc.mount.mountpoints import MountError, directories
-from fakeproc.mount.operations import Operations
 from fakeproc.mount.processes import Process
-from fakeproc.mount.sysfs import SysfsOperations
+from fakeproc.vfs.fstypes import HOST, PROCFS
+from fakeproc.vfs.operations import Operations
+from fakeproc.vfs.request import Boundary
+from fakeproc.vfs.sysfs import SysfsOperations
 
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
@@ -110,7 +110,7 @@ def _start(
         options = {**operations.flavour.options, "allow_other": allow_other}
         failure = None
         try:
-            binding.mount(operations, directory, options)
+            libfuse.mount(operations, directory, options)
         except RuntimeError as error:
             failure = (
                 f"libfuse could not mount {directory} (its status is {error}; in a container this "

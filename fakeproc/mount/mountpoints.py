@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fakeproc.mount import binding, registry
-from fakeproc.mount.flavours import HOST, PROCFS, SYSFS
+from fakeproc.mount import libfuse, registry
 from fakeproc.mount.mountinfo import (
     UnmountError,
     fusermount,
@@ -20,6 +19,7 @@ from fakeproc.mount.mountinfo import (
     mounts_at,
     unmount,
 )
+from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
 
 __all__ = ["MountError", "check", "check_machine", "clear", "directories", "reserved", "resolved"]
 
@@ -84,8 +84,8 @@ def check_machine(allow_other: bool) -> None:
             f"('chmod 666 {FUSE_DEVICE}' as root), or mount as root"
         )
     try:
-        binding.load()
-    except binding.BindingError as missing:
+        libfuse.load()
+    except libfuse.BindingError as missing:
         raise MountError(str(missing)) from missing
     if os.geteuid() == 0:
         return

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from fakeproc.classes import CLASS_GUIDS
+from fakeproc.protocol.classes import CLASS_GUIDS
 
 __all__ = [
     "MAX_CPUS",

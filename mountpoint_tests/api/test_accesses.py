@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakeproc
-from fakeproc.accesses import Access, AccessRecord
+from fakeproc.access_record import Access, AccessRecord
 
 NETVSC = "/sys/bus/vmbus/devices/0022486b-1fa4-0022-486b-1fa40022486b"
 

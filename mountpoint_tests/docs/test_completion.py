@@ -121,7 +121,7 @@ def shells(tmp_path: Path) -> Shells:
     (home / "somewhere").mkdir(parents=True)
     program = programs / "fakeproc"
     # As pip makes it: its name is what the shell and click know it by.
-    program.write_text(f"#!{sys.executable}\nfrom fakeproc.cli import main\nmain()\n")
+    program.write_text(f"#!{sys.executable}\nfrom fakeproc.cli.main import main\nmain()\n")
     program.chmod(0o755)
     environment = {
         "PATH": f"{programs}:{os.environ['PATH']}",

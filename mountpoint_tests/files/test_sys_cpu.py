@@ -9,7 +9,7 @@ import pytest
 
 from fakeproc import profiles
 from fakeproc.files.roots import sys_root
-from fakeproc.files.sys_uevent import synthetic_uevent
+from fakeproc.files.sys.uevent import synthetic_uevent
 from fakeproc.files.tree import Attribute, Directory, Symlink, walk
 from fakeproc.machine import Machine
 

@@ -10,11 +10,11 @@ from functools import cache
 from typing import Protocol
 from uuid import UUID
 
-from fakeproc.classes import CLASS_GUIDS
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.host.devices import HostChannel, HostDevice
 from fakeproc.machine import Machine
-from fakeproc.messages import Monitor
+from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.protocol.messages import Monitor
 from fakeproc.timeline import SECOND
 
 from .captures import IRQ_FILES, READS, Row, of_kind, rows

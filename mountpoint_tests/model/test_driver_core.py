@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fakeproc.classes import CLASS_GUIDS
 from fakeproc.machine import Machine
+from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.timeline import SECOND
 
 from .guests import default_guest, interrupt_rows, node_at, read, text, write

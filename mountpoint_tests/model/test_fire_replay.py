@@ -14,12 +14,12 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from fakeproc.classes import CLASS_GUIDS
 from fakeproc.host.devices import HostChannel, HostDevice, device_of_profile
-from fakeproc.mount.boundary import Boundary
-from fakeproc.mount.flavours import PROCFS, SYSFS
-from fakeproc.mount.operations import Operations
+from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.timeline import MILLISECOND, SECOND
+from fakeproc.vfs.fstypes import PROCFS, SYSFS
+from fakeproc.vfs.operations import Operations
+from fakeproc.vfs.request import Boundary
 
 from .captures import Row, rows
 from .differences import KNOWN, Difference, Mismatch, known, nodes

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fakeproc import profiles
-from fakeproc.files.interrupts_layout import label_width
+from fakeproc.files.proc.interrupts_layout import label_width
 from fakeproc.machine import Machine
 
 from .captures import of_kind, text_of

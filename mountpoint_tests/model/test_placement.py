@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from fakeproc.classes import CLASS_GUIDS
 from fakeproc.machine import Machine
-from fakeproc.messages import OfferChannel
+from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.protocol.messages import OfferChannel
 
 from .captures import of_kind, text_of
 from .guests import captured_guest, captured_profile, channel_path, interrupt_rows, text, write

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fakeproc.files.bitmap import format_list
-from fakeproc.files.host_state import state
+from fakeproc.files.host.state import state
 from fakeproc.files.roots import proc_root, sys_root
+from fakeproc.files.text.bitmap import format_list
 from fakeproc.files.tree import Attribute, Directory, walk
-from fakeproc.guest.vmbus.channel import Channel, ChannelState, VmbusDevice
+from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
 from fakeproc.timeline import MILLISECOND, SECOND
 
 from .guests import captured_guest, interrupt_rows, write

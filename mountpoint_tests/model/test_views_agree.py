@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakeproc.files.bitmap import format_list, format_mask
+from fakeproc.files.text.bitmap import format_list, format_mask
 from fakeproc.machine import Machine
 from fakeproc.timeline import MILLISECOND, SECOND
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fakeproc.accesses import AccessRecord
+from fakeproc.access_record import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
-from fakeproc.mount import glimpses
-from fakeproc.mount.binding import Caller
-from fakeproc.mount.boundary import Boundary
-from fakeproc.mount.flavours import HOST, PROCFS, SYSFS
-from fakeproc.mount.operations import UTIME_NOW, UTIME_OMIT, Operations
-from fakeproc.mount.sysfs import SysfsOperations
+from fakeproc.mount.libfuse import Caller
+from fakeproc.vfs import cache
+from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
+from fakeproc.vfs.operations import UTIME_NOW, UTIME_OMIT, Operations
+from fakeproc.vfs.request import Boundary
+from fakeproc.vfs.sysfs import SysfsOperations
 
 
 @dataclass(eq=False)
@@ -225,7 +225,7 @@ def test_a_glimpse_does_not_outlive_an_event(mounted) -> None:
 
 
 def test_a_glimpse_does_not_outlive_its_time(mounted, monkeypatch) -> None:
-    monkeypatch.setattr(glimpses, "SECONDS", -1)
+    monkeypatch.setattr(cache, "SECONDS", -1)
     mounted.proc.getattr("/knob/value")
     mounted.machine.knob.value = "22\n"
     info = mounted.open(mounted.proc, "value")

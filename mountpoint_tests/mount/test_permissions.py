@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fakeproc.mount.permissions import Capability, Credentials, Inode, permitted
+from fakeproc.vfs.permissions import Capability, Credentials, Inode, permitted
 
 R, W, X = os.R_OK, os.W_OK, os.X_OK
 

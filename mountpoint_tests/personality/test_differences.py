@@ -13,7 +13,7 @@ import pytest
 from model.guests import captured_toml, channel_path, interrupt_rows, node_at, read, text, write
 
 from fakeproc import profiles
-from fakeproc.guest.vmbus.channel import Ring
+from fakeproc.guest.hv.channel import Ring
 from fakeproc.machine import Machine
 
 from .kernels import (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeproc.files.bitmap import (
+from fakeproc.files.text.bitmap import (
     copy_from_user,
     format_list,
     format_mask,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakeproc.files.numbers import SPACE, decimal, parse_bool, parse_int, scan_unsigned
+from fakeproc.files.text.kstrtox import SPACE, decimal, parse_bool, parse_int, scan_unsigned
 
 
 def result_of(parse, text, **options):

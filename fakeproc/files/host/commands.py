@@ -1,0 +1,311 @@
+"""The host console's writable files: one command a line, all of them or none.
+
+Every line is read and checked before the first is carried out.  What is wrong
+with which line travels with the errno, into the guest's log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from errno import EINVAL, EPERM
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+from fakeproc.guest.hv.drivers import Netvsc
+from fakeproc.guest.pci.functions import MODELS
+from fakeproc.host.faults import Fault
+from fakeproc.machine import Machine
+from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.timeline import SECOND
+
+if TYPE_CHECKING:
+    from fakeproc.host.devices import HostChannel
+
+__all__ = [
+    "CLASS_NAMES",
+    "accesses_command",
+    "clock_command",
+    "ethtool_command",
+    "fault_command",
+    "interrupt_command",
+    "latency_command",
+    "offer_command",
+    "power_command",
+    "rescind_command",
+    "run",
+    "traffic_command",
+]
+
+Action: TypeAlias = Callable[[], None]
+Command: TypeAlias = Callable[[Machine, list[str]], Action]
+
+CLASS_NAMES = {guid: name for name, guid in CLASS_GUIDS.items()}
+MAX_COUNT = 1 << 32
+MAX_RATE = 1e9  # a second
+MAX_CLOCK_RATE = 1e6
+MAX_SECONDS = 1e9
+OFFER_OPTIONS = ("guid", "relid", "subchannels", "pci")
+
+
+def run(machine: Machine, data: bytes, command: Command) -> None:
+    """Carry out the commands of one write; OSError EINVAL where a line is wrong."""
+    machine.inventory.begin()
+    actions: list[Action] = []
+    for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            actions.append(command(machine, words))
+        except ValueError as error:
+            machine.inventory.take_back()
+            raise OSError(EINVAL, f"line {number}, '{line.strip()}': {error}") from error
+    if not actions:
+        raise OSError(EINVAL, "there is no command in it")
+    for action in actions:
+        action()
+
+
+# What the words mean.  Each raises ValueError with what is wrong.
+
+
+def _whole(word: str, what: str, low: int, high: int) -> int:
+    if not (word.isascii() and word.isdigit()) or not low <= int(word) <= high:
+        raise ValueError(f"{what} is a whole number from {low} to {high}, not {word!r}")
+    return int(word)
+
+
+def _number(word: str, what: str, most: float) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most:
+        raise ValueError(f"{what} is a number from 0 to {most:g}, not {word!r}")
+    return number
+
+
+def _one_of(word: str, words: tuple[str, ...]) -> str:
+    if word not in words:
+        raise ValueError(f"{word!r} is none of: {', '.join(words)}")
+    return word
+
+
+def _channel(machine: Machine, word: str) -> HostChannel:
+    relid = _whole(word, "a relid", 1, 2047)
+    channel = machine.host.relids.taken.get(relid)
+    if channel is None:
+        raise ValueError(f"no channel has relid {relid}")
+    return channel
+
+
+def _count(words: list[str]) -> int:
+    return _whole(words[0], "a count", 1, MAX_COUNT) if words else 1
+
+
+def _at_most(words: list[str], number: int) -> None:
+    if len(words) > number:
+        raise ValueError(f"there is a word too many: {words[number]!r}")
+
+
+def interrupt_command(machine: Machine, words: list[str]) -> Action:
+    """`RELID [COUNT]` or `message [COUNT]`."""
+    _at_most(words, 2)
+    count = _count(words[1:])
+    host = machine.host
+    if words[0] == "message":
+        return lambda: host.send_nothing(count)
+    channel = _channel(machine, words[0])
+    return lambda: host.signal(channel, count)
+
+
+def traffic_command(machine: Machine, words: list[str]) -> Action:
+    """`RELID|CLASS|all|irq<N>|timer RATE [steady|poisson]`."""
+    _at_most(words, 3)
+    if len(words) < 2:
+        raise ValueError("there is no rate")
+    who, rate = words[0], _number(words[1], "a rate", MAX_RATE)
+    kind = words[2] if len(words) > 2 else "steady"
+    _one_of(kind, ("steady", "poisson"))
+    host = machine.host
+    if who == "timer":
+        if kind != "steady":
+            raise ValueError("timers are steady")
+        return lambda: host.set_timer_rate(rate)
+    if who.startswith("irq"):
+        irq = _whole(who.removeprefix("irq"), "an IRQ", 0, 1 << 20)
+        desc = machine.kernel.irqs.descs.get(irq)
+        if desc is None or desc.chip is machine.kernel.vmbus.chip:
+            raise ValueError(f"there is no IRQ {irq} that is not a channel's")
+        return lambda: host.set_irq_traffic(irq, rate, kind)
+    if who == "all" and not rate:
+        return host.stop_traffic
+    channels = _channels(machine, who)
+
+    def set_all() -> None:
+        for channel in channels:
+            host.set_traffic(channel, rate, kind)
+
+    return set_all
+
+
+def _channels(machine: Machine, who: str) -> list[HostChannel]:
+    """The channels that a line of `traffic` speaks of."""
+    taken = machine.host.relids.taken
+    if who == "all":
+        return list(taken.values())
+    if who in CLASS_GUIDS:
+        guid = CLASS_GUIDS[who]
+        return [channel for channel in taken.values() if channel.device.class_id == guid]
+    return [_channel(machine, who)]
+
+
+def offer_command(machine: Machine, words: list[str]) -> Action:
+    """`CLASS [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`."""
+    options = {}
+    for word in words[1:]:
+        key, equals, value = word.partition("=")
+        if not equals or key not in OFFER_OPTIONS or key in options:
+            known = ", ".join(f"{option}=" for option in OFFER_OPTIONS)
+            raise ValueError(f"{word!r} is none of {known}, or is there twice")
+        options[key] = value
+    inventory = machine.inventory
+    guid = options.get("guid")
+    relid = options.get("relid")
+    device = inventory.plan(
+        words[0],
+        None if guid is None else _guid(guid),
+        None if relid is None else _whole(relid, "a relid", 1, 2047),
+        _whole(options.get("subchannels", "0"), "a number of sub-channels", 0, 2046),
+        _one_of(options.get("pci", "nic"), tuple(MODELS)),
+    )
+    return lambda: inventory.offer(device)
+
+
+def _guid(word: str) -> UUID:
+    try:
+        return UUID(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is no GUID") from None
+
+
+def rescind_command(machine: Machine, words: list[str]) -> Action:
+    """`GUID` or `RELID`."""
+    _at_most(words, 1)
+    host = machine.host
+    if words[0].isdigit():
+        channel = _channel(machine, words[0])
+    else:
+        guid = _guid(words[0])
+        devices = [d for d in host.devices if d.instance == guid and d.primary.relid]
+        if not devices:
+            raise ValueError(f"there is no device {guid}")
+        channel = devices[0].primary
+    if channel.leaving:
+        raise ValueError(f"relid {channel.relid} is going already")
+    return lambda: host.rescind(channel)
+
+
+def clock_command(machine: Machine, words: list[str]) -> Action:
+    """`manual`, `real`, `rate X` or `advance SECONDS`."""
+    clock = machine.timeline.clock
+
+    def set_manual(manual: bool) -> None:
+        clock.manual = manual
+
+    def set_rate(rate: float) -> None:
+        clock.rate = rate
+
+    match words:
+        case ["manual" | "real" as mode]:
+            return lambda: set_manual(mode == "manual")
+        case ["rate", rate]:
+            number = _number(rate, "a rate", MAX_CLOCK_RATE)
+            if not number:
+                raise ValueError("a rate of 0 would stop time; say manual")
+            return lambda: set_rate(number)
+        case ["advance", seconds]:
+            step = round(_number(seconds, "a number of seconds", MAX_SECONDS) * SECOND)
+            return lambda: machine.advance(step)
+    raise ValueError("it is none of: manual, real, rate X, advance SECONDS")
+
+
+def ethtool_command(machine: Machine, words: list[str]) -> Action:
+    """`GUID|RELID combined N`: what `ethtool -L` does to a network adapter."""
+    if len(words) != 3 or words[1] != "combined":
+        raise ValueError("it is not of the form: GUID|RELID combined N")
+    kernel = machine.kernel
+    number = _whole(words[2], "a number of channels", 1, 64)
+    if words[0].isdigit():
+        name = str(_channel(machine, words[0]).device.instance)
+    else:
+        name = str(_guid(words[0]))
+    device = kernel.vmbus.devices.get(name)
+    if device is None or not isinstance(device.driver, Netvsc):
+        raise ValueError(f"{words[0]} is no network adapter with a driver")
+    netvsc = device.driver
+    most = 1 + device.offer.subchannels_available
+    if number > most:
+        raise ValueError(f"the adapter has no more than {most} channels")
+    return lambda: machine.timeline.finish(netvsc.set_channels(kernel.vmbus, device, number))
+
+
+def power_command(machine: Machine, words: list[str]) -> Action:
+    """`hibernate`: be switched off, and resume."""
+    if words != ["hibernate"]:
+        raise ValueError("it is not: hibernate")
+
+    def hibernate() -> None:
+        if not machine.profile.vmbus.hibernation:
+            raise OSError(EPERM, "the host does not let the guest hibernate")
+        machine.timeline.finish(machine.kernel.vmbus.suspend.hibernate())
+
+    return hibernate
+
+
+def accesses_command(machine: Machine, words: list[str]) -> Action:
+    """`on`, `off` or `clear`: the record of accesses."""
+    record = machine.accesses
+
+    def switch(on: bool) -> None:
+        record.on = on
+
+    match words:
+        case ["on" | "off" as state]:
+            return lambda: switch(state == "on")
+        case ["clear"]:
+            return record.clear
+    raise ValueError("it is none of: on, off, clear")
+
+
+def latency_command(machine: Machine, words: list[str]) -> Action:
+    """`ack SECONDS`."""
+    if len(words) != 2 or words[0] != "ack":
+        raise ValueError("it is not of the form: ack SECONDS")
+    latency = round(_number(words[1], "a latency", MAX_SECONDS) * SECOND)
+
+    def set_latency() -> None:
+        machine.host.latency.ack = latency
+
+    return set_latency
+
+
+def fault_command(machine: Machine, words: list[str]) -> Action:
+    """`clear`, `pending RELID`, or a fault and how often it is to happen."""
+    host = machine.host
+    match words:
+        case ["clear"]:
+            return host.clear_faults
+        case ["pending", relid]:
+            channel = _channel(machine, relid)
+            return lambda: host.jam(channel)
+    for fault in Fault:
+        name = fault.value.split()
+        if words[: len(name)] == name:
+            rest = words[len(name) :]
+            _at_most(rest, 1)
+            times = _count(rest)
+            return lambda: host.faults.arm(fault, times)
+    known = ", ".join(fault.value for fault in Fault)
+    raise ValueError(f"it is none of: {known}, pending RELID, clear")

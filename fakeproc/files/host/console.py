@@ -1,0 +1,180 @@
+"""The host's side of the tree: host/, which no real guest has."""
+
+from __future__ import annotations
+
+import json
+
+from fakeproc import profiles
+from fakeproc.files.host.commands import (
+    accesses_command,
+    clock_command,
+    ethtool_command,
+    fault_command,
+    interrupt_command,
+    latency_command,
+    offer_command,
+    power_command,
+    rescind_command,
+    run,
+    traffic_command,
+)
+from fakeproc.files.host.state import state
+from fakeproc.files.tree import Attributes
+from fakeproc.guest.hv.drivers import Netvsc
+from fakeproc.machine import Machine
+from fakeproc.timeline import SECOND
+
+__all__ = ["CONSOLE"]
+
+CONSOLE = Attributes[Machine]()
+
+
+@CONSOLE.show
+def log_show(machine: Machine) -> str:
+    """The guest kernel's log, as dmesg prints it."""
+    return "".join(f"{record}\n" for record in machine.kernel.log.records)
+
+
+@CONSOLE.store
+def interrupt_store(machine: Machine, data: bytes) -> None:
+    """`RELID [COUNT]`: the host signals a channel; `message [COUNT]`: it says nothing."""
+    run(machine, data, interrupt_command)
+
+
+@CONSOLE.show
+def traffic_show(machine: Machine) -> str:
+    """A line `WHO RATE steady|poisson` for each source: relids, other IRQs, timers."""
+    host = machine.host
+    lines = [
+        f"{relid} {channel.traffic.rate:g} {channel.traffic.kind}\n"
+        for relid, channel in sorted(host.relids.taken.items())
+        if channel.traffic is not None and channel.traffic.rate
+    ]
+    lines += [
+        f"irq{irq} {line.rate:g} {line.kind}\n" for irq, line in host.lines.items() if line.rate
+    ]
+    if host.timer_rate:
+        lines.append(f"timer {host.timer_rate:g} steady\n")
+    return "".join(lines)
+
+
+@CONSOLE.store
+def traffic_store(machine: Machine, data: bytes) -> None:
+    """`RELID|CLASS|all|irq<N>|timer RATE [steady|poisson]`; a rate of 0 stops."""
+    run(machine, data, traffic_command)
+
+
+@CONSOLE.store
+def offer_store(machine: Machine, data: bytes) -> None:
+    """`CLASS [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`: a new device."""
+    run(machine, data, offer_command)
+
+
+@CONSOLE.store
+def rescind_store(machine: Machine, data: bytes) -> None:
+    """`GUID` or `RELID`: a device, or one sub-channel, goes away."""
+    run(machine, data, rescind_command)
+
+
+@CONSOLE.show
+def ethtool_show(machine: Machine) -> str:
+    """A line `GUID combined N of MAX` for each network adapter, as `ethtool -l` would say."""
+    return "".join(
+        f"{name} combined {len(device.channels)} of {1 + device.offer.subchannels_available}\n"
+        for name, device in machine.kernel.vmbus.devices.items()
+        if isinstance(device.driver, Netvsc)
+    )
+
+
+@CONSOLE.store
+def ethtool_store(machine: Machine, data: bytes) -> None:
+    """`GUID|RELID combined N`: close all channels of an adapter, and open N."""
+    run(machine, data, ethtool_command)
+
+
+@CONSOLE.show
+def power_show(machine: Machine) -> str:
+    """`running`, and how often it has resumed from hibernation."""
+    return f"running, resumed {machine.kernel.vmbus.suspend.resumed} times\n"
+
+
+@CONSOLE.store
+def power_store(machine: Machine, data: bytes) -> None:
+    """`hibernate`; OSError EPERM where the host does not let it, EOPNOTSUPP for a driver."""
+    run(machine, data, power_command)
+
+
+@CONSOLE.show
+def clock_show(machine: Machine) -> str:
+    """`real 12.345678` or `manual 12.345678`, and the rate where it is not 1."""
+    clock = machine.timeline.clock
+    rate = "" if clock.rate == 1 else f" rate {clock.rate:g}"
+    return f"{'manual' if clock.manual else 'real'} {machine.timeline.now / SECOND:.6f}{rate}\n"
+
+
+@CONSOLE.store
+def clock_store(machine: Machine, data: bytes) -> None:
+    """`manual`, `real`, `rate X`, `advance SECONDS`."""
+    run(machine, data, clock_command)
+
+
+@CONSOLE.show
+def latency_show(machine: Machine) -> str:
+    """How long the host takes to act on a ModifyChannel and to acknowledge it."""
+    return f"ack {machine.host.latency.ack / SECOND:g}\n"
+
+
+@CONSOLE.store
+def latency_store(machine: Machine, data: bytes) -> None:
+    """`ack SECONDS`."""
+    run(machine, data, latency_command)
+
+
+@CONSOLE.show
+def fault_show(machine: Machine) -> str:
+    """The faults that wait to happen."""
+    faults = machine.host.faults
+    lines = [f"{fault.value} {times}\n" for fault, times in faults.waiting.items() if times]
+    return "".join(lines + [f"pending {relid}\n" for relid in faults.jammed])
+
+
+@CONSOLE.store
+def fault_store(machine: Machine, data: bytes) -> None:
+    """What is to go wrong, and how often; `clear`: nothing more."""
+    run(machine, data, fault_command)
+
+
+@CONSOLE.show
+def uevents_show(machine: Machine) -> str:
+    """Uevents so far, as `udevadm monitor --kernel --property` prints them."""
+    return "".join(
+        f"KERNEL[{event.instant / SECOND:.6f}] {event.action:<8s} {event.devpath}"
+        f" ({event.subsystem})\n"
+        + "".join(f"{key}={value}\n" for key, value in event.environment)
+        + "\n"
+        for event in machine.kernel.uevents.events
+    )
+
+
+@CONSOLE.show
+def accesses_show(machine: Machine) -> str:
+    """Accesses to proc/ and sys/: time, pid, command, operation, path, result and data, by tabs."""
+    return str(machine.accesses)
+
+
+@CONSOLE.store
+def accesses_store(machine: Machine, data: bytes) -> None:
+    """`on`, `off`, `clear`: the record of accesses."""
+    run(machine, data, accesses_command)
+
+
+@CONSOLE.show(name="profile.toml")
+def profile_show(machine: Machine) -> str:
+    """The complete profile as mounted."""
+    return profiles.dump(machine.profile)
+
+
+@CONSOLE.show(name="state.json")
+def state_show(machine: Machine) -> str:
+    """The whole state of guest and host; the schema is in `host_state`."""
+    return json.dumps(state(machine), indent=1) + "\n"

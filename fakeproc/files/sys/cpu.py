@@ -1,0 +1,415 @@
+"""/sys/devices/system/cpu: `drivers/base/cpu.c`, `kernel/cpu.c`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from errno import EBUSY, EINVAL, ENODEV
+from typing import TYPE_CHECKING
+
+from fakeproc.files.subjects import Cpu, list_line
+from fakeproc.files.sys.cpu_topology import cache_directory, topology_directory
+from fakeproc.files.sys.power import device_power_directory
+from fakeproc.files.sys.uevent import plain_uevent, synthetic_uevent
+from fakeproc.files.text.kstrtox import parse_bool, parse_int, word
+from fakeproc.files.tree import Attributes, Directory, Symlink, constant, numbered
+from fakeproc.guest.base.cpu_hotplug import CPUHP_OFFLINE, CPUHP_ONLINE
+from fakeproc.guest.cpus import cpus_in
+from fakeproc.guest.kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakeproc.files.tree import Node
+
+__all__ = ["cpu_root_directory"]
+
+CRASH_NOTES_SIZE = 368  # room for the registers, with an ELF note around them
+
+# `cpuhp_hp_states` by number, as the 6.12 capture has them, with what Hyper-V adds.
+HOTPLUG_STATES = """
+0 offline              1 threads:prepare        2 perf:prepare          8 x86/mce:dead
+11 slub:dead           13 mm/writeback:dead     14 mm/vmstat:dead       15 softirq:dead
+20 irq_poll:dead       21 block/softirq:dead    22 block/bio:dead       23 acpi/cpu-drv:dead
+25 block/mq:dead       26 fs/buffer:dead        27 printk:dead          28 mm/memctrl:dead
+29 lib/percpu_cnt:dead 30 lib/radix:dead        31 mm/page_alloc:pcp    32 net/dev:dead
+34 iommu/iova:dead     37 random:prepare        38 workqueue:prepare    40 hrtimers:prepare
+42 smpcfd:prepare      43 relay:prepare         45 RCU/tree:prepare     53 base/topology:prepare
+56 trace/RB:prepare    57 mm/zsmalloc:prepare   61 timers:prepare       62 tmigr:prepare
+64 fork:vm_stack_cache 65 crash/cpuhp           85 cpu:kick_ap          86 cpu:bringup
+87 idle:dead           88 ap:offline            89 x86/cachectrl:starting
+90 sched:starting      91 RCU/tree:dying        132 clockevents/hyperv/stimer:starting
+139 smpcfd:dying       140 hrtimers:dying       141 tick:dying          144 ap:online
+145 cpu:teardown       147 x86/hyperv_init:online                       149 sched:waitempty
+150 smpboot/threads:online                      151 irq/affinity:online 152 block/mq:online
+155 perf:online        186 tmigr:online         187 lockup_detector:online
+188 workqueue:online   189 random:online        190 RCU/tree:online     191 base/cacheinfo:online
+192 mm/writeback:online                         193 mm/vmstat:online    194 padata:online
+195 mm/compaction:online                        196 io-wq/online        197 lib/percpu_cnt:online
+198 leds/trigger:starting                       199 acpi/cpu-drv:online 200 x86/mce:online
+201 printk:online      202 hyperv/vmbus:online  235 sched:active        236 online
+"""
+
+# What a guest that is shown no mitigations of the hardware says of a bug it is said to have,
+# the bug being the word of /proc/cpuinfo (`arch/x86/kernel/cpu/bugs.c`).
+VULNERABILITIES = {
+    "gather_data_sampling": ("gds", "Unknown: Dependent on hypervisor status"),
+    "itlb_multihit": ("itlb_multihit", "KVM: Mitigation: VMX disabled"),
+    "l1tf": ("l1tf", "Mitigation: PTE Inversion"),
+    "mds": ("mds", "Mitigation: Clear CPU buffers; SMT Host state unknown"),
+    "meltdown": ("cpu_meltdown", "Mitigation: PTI"),
+    "mmio_stale_data": (
+        "mmio_stale_data",
+        "Vulnerable: Clear CPU buffers attempted, no microcode; SMT Host state unknown",
+    ),
+    "reg_file_data_sampling": ("rfds", "Vulnerable: No microcode"),
+    "retbleed": ("retbleed", "Vulnerable"),
+    "spec_rstack_overflow": ("srso", "Vulnerable: Safe RET, no microcode"),
+    "spec_store_bypass": ("spec_store_bypass", "Vulnerable"),
+    "spectre_v1": (
+        "spectre_v1",
+        "Mitigation: usercopy/swapgs barriers and __user pointer sanitization",
+    ),
+    "spectre_v2": (
+        "spectre_v2",
+        "Mitigation: Retpolines; STIBP: disabled; RSB filling; PBRSB-eIBRS: Not affected;"
+        " BHI: Retpoline",
+    ),
+    "srbds": ("srbds", "Unknown: Dependent on hypervisor status"),
+    "tsx_async_abort": ("taa", "Mitigation: Clear CPU buffers; SMT Host state unknown"),
+}
+
+ROOT = Attributes[Kernel]()
+STATES = Attributes[Kernel]()
+SMT = Attributes[Kernel]()
+CPUIDLE = Attributes[Kernel]()
+CPU = Attributes[Cpu]()
+HOTPLUG = Attributes[Cpu]()
+POWER = Attributes[Cpu]()
+
+
+# /sys/devices/system/cpu
+
+
+@ROOT.show
+def online_show(kernel: Kernel) -> str:
+    """The CPUs that run."""
+    return list_line(kernel.cpus.online)
+
+
+@ROOT.show
+def possible_show(kernel: Kernel) -> str:
+    """The CPUs that may ever be there."""
+    return list_line(kernel.cpus.possible)
+
+
+@ROOT.show
+def present_show(kernel: Kernel) -> str:
+    """The CPUs that are there."""
+    return list_line(kernel.cpus.present)
+
+
+@ROOT.show
+def offline_show(kernel: Kernel) -> str:
+    """The possible CPUs that do not run."""
+    return list_line(kernel.cpus.possible & ~kernel.cpus.online)
+
+
+@ROOT.show
+def isolated_show(kernel: Kernel) -> str:
+    """The CPUs that the scheduler does not balance (`isolcpus=domain`)."""
+    return list_line(kernel.cpus.possible & ~kernel.cpus.housekeeping_domain)
+
+
+@ROOT.show
+def nohz_full_show(kernel: Kernel) -> str:
+    """No `nohz_full=`: on some kernels a null pointer, printed as wide as the mask has bits."""
+    if kernel.profile.architecture in kernel.personality.version.nohz_full_null:
+        return f"{'(null)':>{kernel.cpus.nr_cpu_ids}}\n"
+    return "\n"
+
+
+@ROOT.show
+def kernel_max_show(kernel: Kernel) -> str:
+    """The highest CPU that this kernel was built for."""
+    return f"{kernel.profile.kernel.max_cpus - 1}\n"
+
+
+def _has(name: str) -> Callable[[Kernel], bool]:
+    """Whether the kernel has a file that came after 6.1."""
+    return lambda kernel: name in kernel.personality.version.cpu_files
+
+
+@ROOT.show(visible=_has("enabled"))
+def enabled_show(kernel: Kernel) -> str:
+    """The CPUs that may be brought online."""
+    return list_line(kernel.cpus.present)
+
+
+@ROOT.show(visible=_has("housekeeping"))
+def housekeeping_show(_kernel: Kernel) -> str:
+    """The CPUs that do the kernel's own work, where `nohz_full=` says so."""
+    return "\n"
+
+
+@ROOT.show(visible=_has("crash_hotplug"))
+def crash_hotplug_show(_kernel: Kernel) -> str:
+    """Whether a loaded crash kernel follows hotplug itself: none is loaded."""
+    return "0\n"
+
+
+@ROOT.show
+def modalias_show(kernel: Kernel) -> str:
+    """What udev loads modules for."""
+    return f"{kernel.cpus.modalias}\n"
+
+
+@STATES.show
+def states_show(_kernel: Kernel) -> str:
+    """The steps between offline and online."""
+    words = iter(HOTPLUG_STATES.split())
+    return "".join(f"{number:>3}: {name}\n" for number, name in zip(words, words, strict=True))
+
+
+@SMT.show
+def active_show(kernel: Kernel) -> str:
+    """Whether two threads of a core run."""
+    cpus = kernel.cpus
+    cores = (cpus.core_mask(cpu) & cpus.online for cpu in cpus_in(cpus.online))
+    return f"{any(core.bit_count() > 1 for core in cores):d}\n"
+
+
+@SMT.show
+def control_show(kernel: Kernel) -> str:
+    """Whether the second threads may run."""
+    if kernel.profile.architecture == "arm64":
+        return "notimplemented\n"  # CONFIG_HOTPLUG_SMT is off there
+    return "on\n" if kernel.profile.cpus.threads_per_core > 1 else "notsupported\n"
+
+
+@SMT.store
+def control_store(kernel: Kernel, data: bytes) -> None:
+    """`__store_smt_control`.
+
+    Raises OSError ENODEV without second threads; EINVAL for all that is not
+    on, off, forceoff, 1 or their number, or where numbers mean nothing yet;
+    EBUSY for switching them off, which is not emulated.
+    """
+    most = kernel.profile.cpus.threads_per_core
+    takes_number = kernel.personality.version.smt_takes_number
+    known = word(data) in {"on", "off", "forceoff"}
+    # Where it takes numbers, whether there are threads is looked at first.
+    if kernel.profile.architecture == "arm64" or (most == 1 and (known or takes_number)):
+        raise OSError(ENODEV, "the cores have one thread")
+    threads = {"on": most, "off": 1, "forceoff": 1}.get(word(data))
+    if threads is None and not takes_number:
+        raise OSError(EINVAL, "neither on, off nor forceoff")
+    if threads is None:
+        try:
+            threads = parse_int(data)
+        except OSError as error:
+            raise OSError(EINVAL, "neither on, off, forceoff nor a number") from error
+    if threads not in {1, most}:
+        raise OSError(EINVAL, f"{threads} threads a core: only 1 and {most} can be had")
+    if threads == 1:
+        raise OSError(EBUSY, "switching SMT off is not emulated")
+
+
+@CPUIDLE.show
+def available_governors_show(_kernel: Kernel) -> str:
+    """The one that is built in."""
+    return "menu \n"
+
+
+@CPUIDLE.show
+def current_driver_show(_kernel: Kernel) -> str:
+    """None: Hyper-V shows no idle states."""
+    return "none\n"
+
+
+@CPUIDLE.show
+def current_governor_show(_kernel: Kernel) -> str:
+    """The one that is built in."""
+    return "menu\n"
+
+
+@CPUIDLE.store
+def current_governor_store(_kernel: Kernel, data: bytes) -> None:
+    """Another governor; OSError EINVAL where there is none of that name."""
+    if word(data) != "menu":
+        raise OSError(EINVAL, "the only governor is menu")
+
+
+@CPUIDLE.show
+def current_governor_ro_show(_kernel: Kernel) -> str:
+    """The same, under the name it had when it could not be written."""
+    return "menu\n"
+
+
+def cpu_root_directory(kernel: Kernel) -> Directory:
+    """/sys/devices/system/cpu."""
+
+    def make(cpu: int) -> Directory | None:
+        return _cpu_directory(Cpu(kernel, cpu)) if kernel.cpus.present >> cpu & 1 else None
+
+    return Directory(
+        (ROOT.on(kernel), plain_uevent(kernel)),
+        {
+            "cpufreq": Directory(),
+            "cpuidle": Directory((CPUIDLE.on(kernel),)),
+            "hotplug": Directory((STATES.on(kernel),)),
+            "power": device_power_directory(),
+            "smt": Directory((SMT.on(kernel),)),
+            "vulnerabilities": _vulnerabilities(kernel),
+        },
+        (numbered(lambda: cpus_in(kernel.cpus.present), make, "cpu"),),
+    )
+
+
+def _vulnerabilities(kernel: Kernel) -> Directory:
+    bugs = kernel.profile.cpus.bugs.split()
+    texts = {
+        name: text if bug in bugs else "Not affected"
+        for name, (bug, text) in VULNERABILITIES.items()
+    }
+    for file in kernel.personality.version.cpu_files:
+        directory, _, name = file.rpartition("/")
+        if directory == "vulnerabilities":
+            texts[name] = "Not affected"
+    return Directory(entries={name: constant(f"{text}\n") for name, text in texts.items()})
+
+
+# cpuN
+
+
+def _is_hotpluggable(it: Cpu) -> bool:
+    """`arch_cpu_is_hotpluggable`: on x86 every CPU but the one that boots."""
+    return it.cpu > 0 or it.kernel.architecture.boot_cpu_unplugs
+
+
+@CPU.show(name="online", visible=_is_hotpluggable)
+def cpu_online_show(it: Cpu) -> str:
+    """Whether it runs, as far as was asked here."""
+    return f"{it.kernel.hotplug.device_online(it.cpu):d}\n"
+
+
+@CPU.store(name="online")
+def cpu_online_store(it: Cpu, data: bytes) -> None:
+    """Let it run or not; OSError EINVAL for neither, EBUSY where it must stay."""
+    words = it.kernel.personality.version.bool_takes_enable
+    it.kernel.hotplug.set_online(it.cpu, parse_bool(data, enable_words=words))
+
+
+def _has_capacity(it: Cpu) -> bool:
+    """While it runs: on arm64 always, on x86 on newer kernels."""
+    known = it.kernel.profile.architecture == "arm64" or _has("cpu_capacity")(it.kernel)
+    return known and it.kernel.cpus.is_online(it.cpu)
+
+
+@CPU.show(visible=_has_capacity)
+def cpu_capacity_show(_it: Cpu) -> str:
+    """How much it can do, compared with the others: as much as any."""
+    return "1024\n"
+
+
+@CPU.show(mode=0o400)
+def crash_notes_show(it: Cpu) -> str:
+    """Where a crash would leave its registers: a physical address."""
+    return f"{0x103DC00 + it.cpu * 0x80000:x}\n"
+
+
+@CPU.show(mode=0o400)
+def crash_notes_size_show(_it: Cpu) -> str:
+    """The room there."""
+    return f"{CRASH_NOTES_SIZE}\n"
+
+
+@CPU.show
+def uevent_show(it: Cpu) -> str:
+    """The variables of its uevents; the modalias brings a newline of its own."""
+    return f"DRIVER=processor\nMODALIAS={it.kernel.cpus.modalias}\n\n"
+
+
+@CPU.store
+def uevent_store(_it: Cpu, data: bytes) -> None:
+    """A synthetic uevent; OSError EINVAL for an unknown action."""
+    synthetic_uevent(data)
+
+
+@HOTPLUG.show
+def state_show(it: Cpu) -> str:
+    """The state that it is in."""
+    return f"{it.kernel.hotplug.state(it.cpu)}\n"
+
+
+@HOTPLUG.show
+def target_show(it: Cpu) -> str:
+    """The state that it was last sent to."""
+    return f"{it.kernel.hotplug.target(it.cpu)}\n"
+
+
+@HOTPLUG.store
+def target_store(it: Cpu, data: bytes) -> None:
+    """`write_cpuhp_target`.
+
+    Raises OSError EINVAL for what is no number and, without
+    CONFIG_CPU_HOTPLUG_STATE_CONTROL, for all states but the first and the
+    last; ERANGE for a number beyond 32 bits; EBUSY where the CPU must stay.
+    """
+    target = parse_int(data)
+    if target not in {CPUHP_OFFLINE, CPUHP_ONLINE}:
+        raise OSError(EINVAL, f"neither state {CPUHP_OFFLINE} nor {CPUHP_ONLINE}")
+    it.kernel.hotplug.set_target(it.cpu, target)
+
+
+@HOTPLUG.show
+def fail_show(_it: Cpu) -> str:
+    """The state that is to fail next: none."""
+    return "-1\n"
+
+
+@HOTPLUG.store
+def fail_store(_it: Cpu, data: bytes) -> None:
+    """Let a state fail; OSError EINVAL for all but -1, which lets none."""
+    if parse_int(data) != -1:
+        raise OSError(EINVAL, "failing states are not emulated")
+
+
+@POWER.show
+def pm_qos_resume_latency_us_show(_it: Cpu) -> str:
+    """The longest that waking up may take: as long as it likes."""
+    return "0\n"
+
+
+@POWER.store
+def pm_qos_resume_latency_us_store(_it: Cpu, data: bytes) -> None:
+    """Limit it; OSError EINVAL for no number, EBUSY for a limit, as there is no idle state."""
+    if parse_int(data) != 0:
+        raise OSError(EBUSY, "there is no idle state to limit")
+
+
+def _cpu_directory(it: Cpu) -> Directory:
+    """/sys/devices/system/cpu/cpuN."""
+    kernel, cpu = it
+    node = kernel.cpus.node_of(cpu)
+
+    def topology() -> Directory | None:
+        return topology_directory(kernel, cpu) if kernel.cpus.is_online(cpu) else None
+
+    def cache() -> Directory | None:
+        known = kernel.cpus.is_online(cpu) and kernel.profile.cpus.caches
+        return cache_directory(kernel, cpu) if known else None
+
+    def power() -> Directory:
+        directory = device_power_directory()
+        return replace(directory, groups=(*directory.groups, POWER.on(it)))
+
+    entries: dict[str, Node | Callable[[], Node | None]] = {
+        "cache": cache,
+        "driver": Symlink("../../../../bus/cpu/drivers/processor"),
+        "hotplug": lambda: Directory((HOTPLUG.on(it),)),
+        f"node{node}": Symlink(f"../../node/node{node}"),
+        "power": power,
+        "subsystem": Symlink("../../../../bus/cpu"),
+        "topology": topology,
+    }
+    return Directory((CPU.on(it),), entries, owner=it)

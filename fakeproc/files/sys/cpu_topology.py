@@ -1,0 +1,194 @@
+"""cpuN/topology and cpuN/cache: `drivers/base/topology.c` and `drivers/base/cacheinfo.c`.
+
+Both are there while the CPU is online, and name only CPUs that are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fakeproc.files.subjects import Cpu, list_line, mask_line
+from fakeproc.files.sys.uevent import plain_uevent
+from fakeproc.files.tree import Attributes, Directory, numbered
+from fakeproc.guest.kernel import Kernel
+from fakeproc.profiles.schema import Cache
+
+__all__ = ["LIST_SIZE", "MASK_SIZE", "cache_directory", "topology_directory"]
+
+# CPUMAP_FILE_MAX_BYTES and CPULIST_FILE_MAX_BYTES (`include/linux/cpumask.h`): the st_size of
+# binary attributes, which are as long as the longest text that 8192 CPUs can need.
+MASK_SIZE = 4096
+LIST_SIZE = 8192 * 7 // 2
+
+NO_CLUSTER = 0xFFFF  # BAD_APICID
+
+
+class CpuCache(NamedTuple):
+    """One cache, seen from a processor that uses it."""
+
+    kernel: Kernel
+    cpu: int
+    cache: Cache
+
+    @property
+    def shared(self) -> int:
+        """The possible CPUs that use it."""
+        cpus = self.kernel.cpus
+        by_core = self.cache.shared_by == "core"
+        return cpus.core_mask(self.cpu) if by_core else cpus.package_mask(self.cpu)
+
+
+TOPOLOGY = Attributes[Cpu]()
+CACHE = Attributes[CpuCache]()
+
+
+def _level_2(it: Cpu) -> CpuCache | None:
+    """What makes a cluster: `l2c_id`, which only Intel's caches are asked for."""
+    profile = it.kernel.profile.cpus
+    if profile.vendor != "GenuineIntel":
+        return None
+    caches = (CpuCache(it.kernel, it.cpu, cache) for cache in profile.caches if cache.level == 2)
+    return next(caches, None)
+
+
+def _core(it: Cpu) -> int:
+    return it.kernel.cpus.core_mask(it.cpu)
+
+
+def _package(it: Cpu) -> int:
+    return it.kernel.cpus.package_mask(it.cpu)
+
+
+def _cluster(it: Cpu) -> int:
+    level_2 = _level_2(it)
+    return _core(it) if level_2 is None else level_2.shared
+
+
+@TOPOLOGY.show
+def physical_package_id_show(it: Cpu) -> str:
+    """The number of the package."""
+    return f"{it.kernel.cpus.package_of(it.cpu)}\n"
+
+
+@TOPOLOGY.show
+def die_id_show(it: Cpu) -> str:
+    """The number of the die: a package is one, and since 6.9 they are counted together."""
+    return f"{it.kernel.cpus.package_of(it.cpu)}\n"
+
+
+@TOPOLOGY.show
+def cluster_id_show(it: Cpu) -> str:
+    """The first APIC ID of those that share the second-level cache."""
+    level_2 = _level_2(it)
+    if level_2 is None:
+        return f"{NO_CLUSTER}\n"
+    return f"{it.cpu - it.cpu % level_2.shared.bit_count()}\n"
+
+
+@TOPOLOGY.show
+def core_id_show(it: Cpu) -> str:
+    """The number of the core, counted within the package."""
+    return f"{it.kernel.cpus.core_of(it.cpu)}\n"
+
+
+def _define_siblings(name: str, cpus: Callable[[Cpu], int]) -> None:
+    """`define_siblings_read_func`: the online ones of some CPUs, as a mask and as a list."""
+
+    @TOPOLOGY.show(name=name, size=MASK_SIZE)
+    def mask_show(it: Cpu) -> str:
+        return mask_line(it.kernel, cpus(it) & it.kernel.cpus.online)
+
+    @TOPOLOGY.show(name=f"{name}_list", size=LIST_SIZE)
+    def list_show(it: Cpu) -> str:
+        return list_line(cpus(it) & it.kernel.cpus.online)
+
+
+_define_siblings("thread_siblings", _core)
+_define_siblings("core_cpus", _core)
+_define_siblings("core_siblings", _package)
+_define_siblings("cluster_cpus", _cluster)
+_define_siblings("die_cpus", _package)
+_define_siblings("package_cpus", _package)
+
+
+def topology_directory(kernel: Kernel, cpu: int) -> Directory:
+    """/sys/devices/system/cpu/cpuN/topology."""
+    return Directory((TOPOLOGY.on(Cpu(kernel, cpu)),))
+
+
+@CACHE.show
+def id_show(it: CpuCache) -> str:
+    """Its number among those of its kind."""
+    return f"{it.cpu // it.shared.bit_count()}\n"
+
+
+@CACHE.show
+def level_show(it: CpuCache) -> str:
+    """1 for the one next to the core."""
+    return f"{it.cache.level}\n"
+
+
+@CACHE.show
+def type_show(it: CpuCache) -> str:
+    """What it holds."""
+    return f"{it.cache.type}\n"
+
+
+@CACHE.show
+def coherency_line_size_show(it: CpuCache) -> str:
+    """The bytes of a line."""
+    return f"{it.cache.line_bytes}\n"
+
+
+@CACHE.show
+def number_of_sets_show(it: CpuCache) -> str:
+    """The sets of `ways_of_associativity` lines each."""
+    cache = it.cache
+    return f"{cache.size_kib * 1024 // (cache.ways * cache.line_bytes)}\n"
+
+
+@CACHE.show
+def physical_line_partition_show(_it: CpuCache) -> str:
+    """The lines behind one tag."""
+    return "1\n"
+
+
+@CACHE.show
+def ways_of_associativity_show(it: CpuCache) -> str:
+    """The lines of a set."""
+    return f"{it.cache.ways}\n"
+
+
+@CACHE.show
+def size_show(it: CpuCache) -> str:
+    """Its size, in KiB whatever it is."""
+    return f"{it.cache.size_kib}K\n"
+
+
+@CACHE.show
+def shared_cpu_map_show(it: CpuCache) -> str:
+    """The online CPUs that use it."""
+    return mask_line(it.kernel, it.shared & it.kernel.cpus.online)
+
+
+@CACHE.show
+def shared_cpu_list_show(it: CpuCache) -> str:
+    """The same as a list."""
+    return list_line(it.shared & it.kernel.cpus.online)
+
+
+def cache_directory(kernel: Kernel, cpu: int) -> Directory:
+    """/sys/devices/system/cpu/cpuN/cache."""
+    caches = kernel.profile.cpus.caches
+
+    def make(index: int) -> Directory | None:
+        if index >= len(caches):
+            return None
+        it = CpuCache(kernel, cpu, caches[index])
+        return Directory((CACHE.on(it), plain_uevent(it)))
+
+    return Directory(
+        (plain_uevent(Cpu(kernel, cpu)),),
+        listings=(numbered(lambda: range(len(caches)), make, "index"),),
+    )

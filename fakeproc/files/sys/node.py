@@ -1,0 +1,290 @@
+"""/sys/devices/system/node and /sys/bus/node: `drivers/base/node.c`."""
+
+from __future__ import annotations
+
+from errno import EINVAL
+from typing import TYPE_CHECKING, NamedTuple
+
+from fakeproc.files.proc.system import meminfo
+from fakeproc.files.subjects import Node, list_line, mask_line
+from fakeproc.files.sys.bus_cpu import links, system_bus_directory
+from fakeproc.files.sys.cpu_topology import LIST_SIZE, MASK_SIZE
+from fakeproc.files.sys.power import device_power_directory
+from fakeproc.files.sys.uevent import plain_uevent
+from fakeproc.files.text.kstrtox import parse_int
+from fakeproc.files.tree import Attributes, Directory, Symlink, constant, numbered
+from fakeproc.guest.cpus import cpu_mask
+from fakeproc.guest.kernel import Kernel
+from fakeproc.timeline import SECOND
+
+if TYPE_CHECKING:
+    from fakeproc.files.tree import Listing
+
+__all__ = ["bus_node_directory", "node_root_directory"]
+
+LOCAL_DISTANCE = 10
+REMOTE_DISTANCE = 20
+PAGE_KIB = 4
+INTERLEAVED = 512  # pages that were spread over the nodes while the kernel booted
+
+# `node_read_meminfo`: its lines, and the values of /proc/meminfo; the rest is none.
+MEMINFO = """
+MemTotal MemFree MemUsed SwapCached Active Inactive Active(anon) Inactive(anon) Active(file)
+Inactive(file) Unevictable Mlocked Dirty Writeback FilePages Mapped AnonPages Shmem KernelStack
+PageTables SecPageTables NFS_Unstable Bounce WritebackTmp KReclaimable Slab SReclaimable
+SUnreclaim AnonHugePages ShmemHugePages ShmemPmdMapped FileHugePages FilePmdMapped
+"""
+
+# `node_read_vmstat`: zone_stat_item, numa_stat_item and node_stat_item of 6.10.
+VMSTAT = """
+nr_free_pages nr_zone_inactive_anon nr_zone_active_anon nr_zone_inactive_file nr_zone_active_file
+nr_zone_unevictable nr_zone_write_pending nr_mlock nr_bounce nr_zspages nr_free_cma numa_hit
+numa_miss numa_foreign numa_interleave numa_local numa_other nr_inactive_anon nr_active_anon
+nr_inactive_file nr_active_file nr_unevictable nr_slab_reclaimable nr_slab_unreclaimable
+nr_isolated_anon nr_isolated_file workingset_nodes workingset_refault_anon workingset_refault_file
+workingset_activate_anon workingset_activate_file workingset_restore_anon workingset_restore_file
+workingset_nodereclaim nr_anon_pages nr_mapped nr_file_pages nr_dirty nr_writeback
+nr_writeback_temp nr_shmem nr_shmem_hugepages nr_shmem_pmdmapped nr_file_hugepages
+nr_file_pmdmapped nr_anon_transparent_hugepages nr_vmscan_write nr_vmscan_immediate_reclaim
+nr_dirtied nr_written nr_throttled_written nr_kernel_misc_reclaimable nr_foll_pin_acquired
+nr_foll_pin_released nr_kernel_stack nr_page_table_pages nr_sec_page_table_pages nr_swapcached
+pgpromote_success pgpromote_candidate pgdemote_kswapd pgdemote_direct pgdemote_khugepaged
+"""
+
+# What vmstat counts in pages and meminfo shows in KiB.
+IN_PAGES = {
+    "nr_free_pages": "MemFree",
+    "nr_zone_inactive_anon": "Inactive(anon)",
+    "nr_zone_active_anon": "Active(anon)",
+    "nr_zone_inactive_file": "Inactive(file)",
+    "nr_zone_active_file": "Active(file)",
+    "nr_inactive_anon": "Inactive(anon)",
+    "nr_active_anon": "Active(anon)",
+    "nr_inactive_file": "Inactive(file)",
+    "nr_active_file": "Active(file)",
+    "nr_slab_reclaimable": "SReclaimable",
+    "nr_slab_unreclaimable": "SUnreclaim",
+    "nr_anon_pages": "AnonPages",
+    "nr_mapped": "Mapped",
+    "nr_file_pages": "FilePages",
+    "nr_page_table_pages": "PageTables",
+}
+
+
+class HugePages(NamedTuple):
+    """The huge pages of one size in a node."""
+
+    kernel: Kernel
+    node: int
+    kib: int
+
+
+ROOT = Attributes[Kernel]()
+NODE = Attributes[Node]()
+HUGE_PAGES = Attributes[HugePages]()
+
+
+# /sys/devices/system/node
+
+
+@ROOT.show
+def online_show(kernel: Kernel) -> str:
+    """The nodes that are there; they stay when their CPUs go."""
+    return list_line(cpu_mask(kernel.cpus.nodes))
+
+
+@ROOT.show
+def possible_show(kernel: Kernel) -> str:
+    """The nodes that may ever be there."""
+    return list_line(cpu_mask(kernel.cpus.nodes))
+
+
+@ROOT.show
+def has_cpu_show(kernel: Kernel) -> str:
+    """The nodes with a CPU that runs."""
+    cpus = kernel.cpus
+    return list_line(sum(1 << n for n in cpus.nodes if cpus.node_mask(n) & cpus.online))
+
+
+@ROOT.show
+def has_memory_show(kernel: Kernel) -> str:
+    """The nodes with memory: all."""
+    return list_line(cpu_mask(kernel.cpus.nodes))
+
+
+@ROOT.show
+def has_normal_memory_show(kernel: Kernel) -> str:
+    """The nodes with memory that the kernel can use directly: all."""
+    return list_line(cpu_mask(kernel.cpus.nodes))
+
+
+@ROOT.show
+def has_generic_initiator_show(_kernel: Kernel) -> str:
+    """The nodes of devices alone: none."""
+    return list_line(0)
+
+
+def node_root_directory(kernel: Kernel) -> Directory:
+    """/sys/devices/system/node."""
+
+    def make(node: int) -> Directory | None:
+        return _node_directory(Node(kernel, node)) if node in kernel.cpus.nodes else None
+
+    return Directory(
+        (ROOT.on(kernel), plain_uevent(kernel)),
+        {"power": device_power_directory()},
+        (numbered(lambda: kernel.cpus.nodes, make, "node"),),
+    )
+
+
+# nodeK
+
+
+def _online(it: Node) -> int:
+    """The CPUs of a node that run."""
+    return it.kernel.cpus.node_mask(it.node) & it.kernel.cpus.online
+
+
+@NODE.show(size=MASK_SIZE)
+def cpumap_show(it: Node) -> str:
+    """Its CPUs that run."""
+    return mask_line(it.kernel, _online(it))
+
+
+@NODE.show(size=LIST_SIZE)
+def cpulist_show(it: Node) -> str:
+    """The same as a list."""
+    return list_line(_online(it))
+
+
+@NODE.show
+def distance_show(it: Node) -> str:
+    """How far its memory is, and that of the others."""
+    distances = (
+        LOCAL_DISTANCE if node == it.node else REMOTE_DISTANCE for node in it.kernel.cpus.nodes
+    )
+    return " ".join(map(str, distances)) + "\n"
+
+
+def _memory(it: Node) -> dict[str, int]:
+    """How its memory is used, in KiB, under the names of its meminfo."""
+    use = meminfo(it.kernel, 1)
+    used = {
+        "MemUsed": use["MemTotal"] - use["MemFree"],
+        "FilePages": use["Cached"] + use["Buffers"],
+    }
+    return use | used
+
+
+@NODE.show(name="meminfo")
+def node_meminfo_show(it: Node) -> str:
+    """How its memory is used."""
+    use = _memory(it)
+    lines = [
+        f"Node {it.node} {name + ':':<16s}{use.get(name, 0):8d} kB" for name in MEMINFO.split()
+    ]
+    huge = ("HugePages_Total:", "HugePages_Free:", "HugePages_Surp:")
+    lines += [f"Node {it.node} {name:<16s} {0:5d}" for name in huge]
+    return "\n".join(lines) + "\n"
+
+
+def _allocations(it: Node) -> int:
+    """The pages that were ever asked of it, all by its own CPUs."""
+    return it.kernel.timeline.now // SECOND * 350 + 100_000
+
+
+@NODE.show
+def numastat_show(it: Node) -> str:
+    """Where pages were asked for, and where they were found."""
+    pages = _allocations(it)
+    return (
+        f"numa_hit {pages}\nnuma_miss 0\nnuma_foreign 0\n"
+        f"interleave_hit {INTERLEAVED}\nlocal_node {pages}\nother_node 0\n"
+    )
+
+
+@NODE.show
+def vmstat_show(it: Node) -> str:
+    """Its share of /proc/vmstat."""
+    use = _memory(it)
+    pages = _allocations(it)
+    counters = {name: use[line] // PAGE_KIB for name, line in IN_PAGES.items()}
+    counters |= {
+        "numa_hit": pages,
+        "numa_interleave": INTERLEAVED,
+        "numa_local": pages,
+        "nr_kernel_stack": use["KernelStack"],  # the one that is counted in KiB
+    }
+    return "".join(f"{name} {counters.get(name, 0)}\n" for name in VMSTAT.split())
+
+
+@NODE.store
+def compact_store(_it: Node, _data: bytes) -> None:
+    """Gather free pages; whatever is written, it is tried."""
+
+
+@HUGE_PAGES.show
+def nr_hugepages_show(_it: HugePages) -> str:
+    """The pages of the pool: none."""
+    return "0\n"
+
+
+@HUGE_PAGES.store
+def nr_hugepages_store(_it: HugePages, data: bytes) -> None:
+    """Ask for a pool, of which nothing can be had; OSError EINVAL for no number.
+
+    That is what the kernel does where memory is in pieces: it says so only in
+    the number that is read afterwards.
+    """
+    if parse_int(data) < 0:
+        raise OSError(EINVAL, "fewer than no pages")
+
+
+@HUGE_PAGES.show
+def free_hugepages_show(_it: HugePages) -> str:
+    """Those that nobody uses."""
+    return "0\n"
+
+
+@HUGE_PAGES.show
+def surplus_hugepages_show(_it: HugePages) -> str:
+    """Those beyond the size of the pool."""
+    return "0\n"
+
+
+def _huge_pages(it: Node) -> Directory:
+    sizes = [2048]
+    if "pdpe1gb" in it.kernel.profile.cpus.flags.split():
+        sizes.append(1 << 20)
+    return Directory(
+        entries={
+            f"hugepages-{kib}kB": Directory((HUGE_PAGES.on(HugePages(*it, kib)),)) for kib in sizes
+        }
+    )
+
+
+def _node_directory(it: Node) -> Directory:
+    """/sys/devices/system/node/nodeK."""
+    cpus = it.kernel.cpus
+    failures = ("delayed", "failed", "ignored", "recovered", "total")
+    return Directory(
+        (NODE.on(it), plain_uevent(it)),
+        {
+            "hugepages": _huge_pages(it),
+            "memory_failure": Directory(entries={name: constant("0\n") for name in failures}),
+            "power": device_power_directory(),
+            "subsystem": Symlink("../../../../bus/node"),
+            "x86": Directory(),  # for SGX, of which there is none
+        },
+        (links("cpu", lambda: cpus.node_mask(it.node) & cpus.present, "../.."),),
+        owner=it,
+    )
+
+
+# /sys/bus/node
+
+
+def bus_node_directory(kernel: Kernel) -> Directory:
+    """/sys/bus/node."""
+    devices: Listing = links("node", lambda: cpu_mask(kernel.cpus.nodes), "../../../devices/system")
+    return system_bus_directory("node", devices)

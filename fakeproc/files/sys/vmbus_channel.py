@@ -1,0 +1,175 @@
+"""channels/<relid>/: `drivers/hv/vmbus_drv.c: vmbus_chan_attrs`."""
+
+from __future__ import annotations
+
+from errno import EINVAL, EIO
+from typing import TYPE_CHECKING
+
+from fakeproc.files.subjects import DeviceChannel
+from fakeproc.files.text.kstrtox import scan_unsigned
+from fakeproc.files.tree import Attributes, Directory
+
+if TYPE_CHECKING:
+    from fakeproc.guest.hv.channel import Channel, Ring
+    from fakeproc.guest.kernel import Kernel
+
+__all__ = ["channel_directory", "ring_of"]
+
+CHANNEL = Attributes[DeviceChannel]()
+
+RING_SIZE = 4 << 20  # uio_hv_generic.c: ring_buffer_bin_attr, two rings of 2 MiB, before v6.16
+
+
+def ring_of(ring: Ring | None) -> Ring:
+    """A ring buffer that is allocated; raises OSError EINVAL where it is not."""
+    if ring is None:
+        raise OSError(EINVAL, "the channel is not opened, so it has no ring buffer")
+    return ring
+
+
+def _has_monitor(it: DeviceChannel) -> bool:
+    """`vmbus_chan_attr_is_visible`: the monitor files exist where a slot does."""
+    return it.channel.offer.monitor is not None
+
+
+@CHANNEL.show
+def out_mask_show(it: DeviceChannel) -> str:
+    """The interrupt mask of the ring to the host."""
+    return f"{ring_of(it.channel.outbound).interrupt_mask}\n"
+
+
+@CHANNEL.show
+def in_mask_show(it: DeviceChannel) -> str:
+    """The interrupt mask of the ring from the host."""
+    return f"{ring_of(it.channel.inbound).interrupt_mask}\n"
+
+
+@CHANNEL.show
+def read_avail_show(it: DeviceChannel) -> str:
+    """Bytes that the host has written and the guest not read."""
+    return f"{ring_of(it.channel.inbound).bytes_to_read}\n"
+
+
+@CHANNEL.show
+def write_avail_show(it: DeviceChannel) -> str:
+    """Bytes that the guest may write to the host."""
+    return f"{ring_of(it.channel.outbound).bytes_to_write}\n"
+
+
+@CHANNEL.show
+def cpu_show(it: DeviceChannel) -> str:
+    """The CPU that the channel interrupts (`target_cpu_show`)."""
+    return f"{it.channel.target_cpu}\n"
+
+
+@CHANNEL.store
+def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
+    """Interrupt another CPU (`target_cpu_store`).
+
+    Returns 0 where the series is applied as it was posted, which lets write(2)
+    return 0 and `echo` try for ever.
+
+    Raises OSError: EIO on a protocol without re-targeting and where the text
+    is no number; else what `Retargeting.set_cpu` raises.
+    """
+    vmbus = it.kernel.vmbus
+    retargeting = vmbus.retargeting
+    if not retargeting.parses_first:
+        retargeting.check_protocol()
+    cpu = scan_unsigned(data)
+    if cpu is None:
+        raise OSError(EIO, "not a number")
+    retargeting.check_protocol()
+    it.kernel.timeline.finish(retargeting.set_cpu(it.channel, cpu))
+    return None if vmbus.series.store_returns_count else 0
+
+
+@CHANNEL.show(visible=_has_monitor)
+def pending_show(_it: DeviceChannel) -> str:
+    """Whether the guest's bit in the monitor page is set: the host is quick."""
+    return "0\n"
+
+
+@CHANNEL.show(visible=_has_monitor)
+def latency_show(it: DeviceChannel) -> str:
+    """How often the host looks at that bit, in units of 100 ns."""
+    monitor = it.channel.offer.monitor
+    return f"{monitor.latency if monitor else 0}\n"
+
+
+@CHANNEL.show
+def interrupts_show(it: DeviceChannel) -> str:
+    """Interrupts that the channel's callback has handled."""
+    return f"{it.channel.interrupts}\n"
+
+
+@CHANNEL.show
+def events_show(it: DeviceChannel) -> str:
+    """Signals that the guest has sent to the host."""
+    return f"{it.channel.events}\n"
+
+
+@CHANNEL.show
+def intr_in_full_show(_it: DeviceChannel) -> str:
+    """Signals because the ring from the host was full: the guest reads in time."""
+    return "0\n"
+
+
+@CHANNEL.show
+def intr_out_empty_show(_it: DeviceChannel) -> str:
+    """Signals because the ring to the host became non-empty after a pause."""
+    return "0\n"
+
+
+@CHANNEL.show
+def out_full_first_show(_it: DeviceChannel) -> str:
+    """How often a writer first found the ring to the host full."""
+    return "0\n"
+
+
+@CHANNEL.show
+def out_full_total_show(_it: DeviceChannel) -> str:
+    """How often a writer found the ring to the host full."""
+    return "0\n"
+
+
+@CHANNEL.show
+def subchannel_id_show(it: DeviceChannel) -> str:
+    """The number within the device; 0 for the primary channel."""
+    return f"{it.channel.offer.subchannel_index}\n"
+
+
+@CHANNEL.show(visible=_has_monitor)
+def monitor_id_show(it: DeviceChannel) -> str:
+    """The channel's slot in the monitor pages."""
+    monitor = it.channel.offer.monitor
+    return f"{monitor.id if monitor else 0}\n"
+
+
+def _shows_ring(it: DeviceChannel) -> bool:
+    return it.channel.device.shows_rings
+
+
+def _ring_size(it: DeviceChannel) -> int:
+    """Both rings: what most take, or where it is an attribute like others what these do."""
+    driver = it.channel.device.driver
+    if driver is None or not it.kernel.personality.version.ring_is_attribute:
+        return RING_SIZE
+    return 2 * driver.ring_size_of(it.channel.device)
+
+
+@CHANNEL.show(mode=0o600, size=_ring_size, visible=_shows_ring)
+def ring_show(_it: DeviceChannel) -> str:
+    """The rings, for mmap(2) alone: OSError EIO."""
+    raise OSError(EIO, "the rings can only be mapped")
+
+
+@CHANNEL.store
+def ring_store(_it: DeviceChannel, _data: bytes) -> None:
+    """The rings, for mmap(2) alone: OSError EIO."""
+    raise OSError(EIO, "the rings can only be mapped")
+
+
+def channel_directory(kernel: Kernel, channel: Channel) -> Directory:
+    """The directory of one channel."""
+    return Directory((CHANNEL.on(DeviceChannel(kernel, channel), channel),), owner=channel)

@@ -1,0 +1,208 @@
+"""A VMBus device's directory: `drivers/hv/vmbus_drv.c: vmbus_dev_attrs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakeproc.files.subjects import Device, device_path
+from fakeproc.files.sys.pci import pci_bus_directory
+from fakeproc.files.sys.power import device_power_directory
+from fakeproc.files.sys.scsi import scsi_host_directory
+from fakeproc.files.sys.uevent import synthetic_uevent
+from fakeproc.files.sys.vmbus_channel import channel_directory, ring_of
+from fakeproc.files.tree import Attributes, Directory, Node, Symlink, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakeproc.guest.hv.channel import VmbusDevice
+    from fakeproc.guest.kernel import Kernel
+    from fakeproc.protocol.messages import Monitor
+
+__all__ = ["device_directory"]
+
+DEVICE = Attributes[Device]()
+
+MICROSOFT = 0x1414
+
+
+def _has_monitor(it: Device) -> bool:
+    """`vmbus_dev_attr_is_visible`: the monitor files exist where a slot does."""
+    return it.device.offer.monitor is not None
+
+
+@DEVICE.show
+def id_show(it: Device) -> str:
+    """The relid of the primary channel."""
+    return f"{it.device.primary.relid}\n"
+
+
+@DEVICE.show
+def state_show(it: Device) -> str:
+    """The state of the primary channel: 2 when offered, 3 when opened."""
+    return f"{it.device.primary.state:d}\n"
+
+
+@DEVICE.show
+def class_id_show(it: Device) -> str:
+    """The class GUID."""
+    return f"{{{it.device.offer.class_id}}}\n"
+
+
+@DEVICE.show
+def device_id_show(it: Device) -> str:
+    """The instance GUID."""
+    return f"{{{it.device.offer.instance_id}}}\n"
+
+
+@DEVICE.show
+def modalias_show(it: Device) -> str:
+    """What udev finds the driver by."""
+    return f"{it.device.modalias}\n"
+
+
+@DEVICE.show
+def numa_node_show(it: Device) -> str:
+    """The node of the CPU that the primary channel interrupts."""
+    return f"{it.kernel.cpus.node_of(it.device.primary.target_cpu)}\n"
+
+
+@DEVICE.show
+def channel_vp_mapping_show(it: Device) -> str:
+    """A line `relid:cpu` for each channel, the primary first."""
+    return "".join(f"{c.relid}:{c.target_cpu}\n" for c in it.device.channels)
+
+
+@DEVICE.show
+def vendor_show(_it: Device) -> str:
+    """Microsoft, always."""
+    return f"{MICROSOFT:#x}\n"
+
+
+@DEVICE.show
+def device_show(it: Device) -> str:
+    """The place in Linux's table of device types."""
+    return f"{it.device.type.index:#x}\n"
+
+
+def _declare_monitor_files() -> None:
+    """Both ends of the monitor slot: the server (host to guest) and the client."""
+    values: dict[str, Callable[[Monitor], int]] = {
+        "pending": lambda _monitor: 0,
+        "latency": lambda monitor: monitor.latency,
+        "conn_id": lambda monitor: monitor.connection_id,
+    }
+
+    def show(value: Callable[[Monitor], int]) -> Callable[[Device], str]:
+        def shown(it: Device) -> str:
+            monitor = it.device.offer.monitor
+            return f"{value(monitor) if monitor else 0}\n"
+
+        return shown
+
+    DEVICE.show(name="monitor_id", visible=_has_monitor)(show(lambda monitor: monitor.id))
+    for end in ("server", "client"):
+        for name, value in values.items():
+            DEVICE.show(name=f"{end}_monitor_{name}", visible=_has_monitor)(show(value))
+
+
+def _declare_ring_files() -> None:
+    """What both rings of the primary channel look like; EINVAL while it has none."""
+
+    def show(direction: str, field: str) -> Callable[[Device], str]:
+        def shown(it: Device) -> str:
+            primary = it.device.primary
+            ring = ring_of(primary.outbound if direction == "out" else primary.inbound)
+            value: int = getattr(ring, field)
+            if not (direction == "out" and it.kernel.personality.version.index_is_unsigned):
+                value -= (value & 1 << 31) << 1  # %d of an u32
+            return f"{value}\n"
+
+        return shown
+
+    for direction in ("out", "in"):
+        for name, field in (
+            ("intr_mask", "interrupt_mask"),
+            ("read_index", "read_index"),
+            ("write_index", "write_index"),
+            ("read_bytes_avail", "bytes_to_read"),
+            ("write_bytes_avail", "bytes_to_write"),
+        ):
+            DEVICE.show(name=f"{direction}_{name}")(show(direction, field))
+
+
+_declare_monitor_files()
+_declare_ring_files()
+
+
+@DEVICE.show
+def driver_override_show(it: Device) -> str:
+    """The only driver that may bind, or (null)."""
+    return f"{it.device.driver_override or '(null)'}\n"
+
+
+@DEVICE.store
+def driver_override_store(it: Device, data: bytes) -> None:
+    """`driver_set_override`; OSError EINVAL for a name of a page or more."""
+    it.kernel.vmbus.driver_core.override(it.device, data)
+
+
+@DEVICE.show
+def uevent_show(it: Device) -> str:
+    """What udev is told of the device."""
+    driver = f"DRIVER={it.device.driver.name}\n" if it.device.driver else ""
+    return f"{driver}MODALIAS={it.device.modalias}\n"
+
+
+@DEVICE.store
+def uevent_store(it: Device, data: bytes) -> None:
+    """A synthetic uevent; OSError EINVAL for an unknown action."""
+    more = {"DRIVER": it.device.driver.name} if it.device.driver else {}
+    action = synthetic_uevent(data)
+    it.kernel.vmbus.uevent(it.device, action, SYNTH_UUID="0", **more, MODALIAS=it.device.modalias)
+
+
+def _up(path: str) -> str:
+    """The way from a directory back to /sys."""
+    return "../" * (path.count("/") + 1)
+
+
+def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
+    """/sys/devices/…/<instance GUID>."""
+    root = _up(device_path(kernel, device))
+
+    def driver() -> Node | None:
+        bound = device.driver
+        return Symlink(f"{root}bus/vmbus/drivers/{bound.name}") if bound else None
+
+    def host(number: int) -> Directory | None:
+        return scsi_host_directory(kernel, device) if number == device.scsi_host else None
+
+    def channels_directory() -> Directory | None:
+        return _channels_directory(kernel, device) if device.primary.in_sysfs else None
+
+    def hosts() -> tuple[int, ...]:
+        return () if device.scsi_host is None else (device.scsi_host,)
+
+    return Directory(
+        (DEVICE.on(Device(kernel, device), device),),
+        {
+            "channels": channels_directory,
+            "driver": driver,
+            "power": device_power_directory(),
+            "subsystem": Symlink(f"{root}bus/vmbus"),
+        },
+        (numbered(hosts, host, "host"), pci_bus_directory(kernel, device)),
+        owner=device,
+    )
+
+
+def _channels_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
+    """channels/: made after the device, so that udev may see the one without the other."""
+    channels = {c.sysfs_name: c for c in device.channels if c.sysfs_name is not None}
+
+    def make(relid: int) -> Directory | None:
+        channel = channels.get(relid)
+        return None if channel is None else channel_directory(kernel, channel)
+
+    return Directory(listings=(numbered(lambda: channels, make),), owner=device)

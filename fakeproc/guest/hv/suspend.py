@@ -1,0 +1,123 @@
+"""Hibernation, as the VMBus sees it: `vmbus_suspend`, `vmbus_bus_suspend` and the way back.
+
+Devices stay, and so do their primary channels; what named them to the host
+does not.  Sub-channels go, relids are unmapped, and with them their IRQs.  The
+host that the guest wakes up on offers everything anew: a device is known by
+its instance GUID, its relid may be another, and its IRQ comes out of the order
+of the offers.  channels/<relid> keeps the name that it was made with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from errno import EOPNOTSUPP
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.cpus import cpus_in
+from fakeproc.guest.log import KERN_ERR
+from fakeproc.protocol.messages import RescindChannelOffer, Unload, UnloadResponse
+from fakeproc.timeline import MILLISECOND
+
+if TYPE_CHECKING:
+    from fakeproc.guest.hv.channel import VmbusDevice
+    from fakeproc.guest.hv.vmbus import Vmbus
+    from fakeproc.guest.log import KernelLog
+    from fakeproc.protocol.messages import OfferChannel
+    from fakeproc.timeline import Sleeper
+
+__all__ = ["INVALID_RELID", "Suspend"]
+
+INVALID_RELID = -1  # U32_MAX in the kernel, which `id` prints with %d
+FREEZE = 100 * MILLISECOND  # freezing tasks, and letting the workqueues run dry
+
+
+class Suspend:
+    """Takes the bus down, and brings it back."""
+
+    def __init__(self, bus: Vmbus, log: KernelLog) -> None:
+        self._bus = bus
+        self._log = log
+        self.resumed = 0  # how often
+
+    def hibernate(self) -> Sleeper[None]:
+        """Write an image, be switched off, and wake up from it.
+
+        Raises OSError EOPNOTSUPP, with everything as it was, where a device's
+        driver cannot suspend it.
+        """
+        bus = self._bus
+        yield FREEZE
+        suspended: list[VmbusDevice] = []
+        try:
+            for device in reversed(list(bus.devices.values())):
+                yield from self._suspend_device(device)
+                suspended.append(device)
+        except OSError:
+            yield from self._resume_devices(suspended)
+            raise
+        yield from self._suspend_bus()
+        self.resumed += 1
+        yield from self._resume_bus()
+        yield from self._resume_devices(list(bus.devices.values())[::-1])
+
+    def _suspend_device(self, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_suspend`."""
+        driver = device.driver
+        if driver is None:
+            return
+        if not driver.suspends:
+            self._log.say(
+                f"{driver.name} {device.name}: PM: failed to freeze noirq: error -{EOPNOTSUPP}",
+                KERN_ERR,
+            )
+            raise OSError(EOPNOTSUPP, f"{driver.name}, which has {device.name}, cannot suspend it")
+        yield from driver.suspend(self._bus, device)
+        yield from self._bus.subchannels_gone(device)
+
+    def _resume_devices(self, suspended: list[VmbusDevice]) -> Sleeper[None]:
+        """`vmbus_resume`, in the order of the devices; an error is said, and stops nobody."""
+        for device in reversed(suspended):
+            if device.driver is None:
+                continue
+            try:
+                yield from device.driver.resume(self._bus, device)
+            except OSError as error:
+                self._log.say(
+                    f"{device.driver.name} {device.name}: PM: failed to restore noirq:"
+                    f" error -{error.errno}",
+                    KERN_ERR,
+                )
+
+    def _suspend_bus(self) -> Sleeper[None]:
+        """`vmbus_bus_suspend`."""
+        bus = self._bus
+        for channel in [c for c in bus.channels.values() if c.offer.is_hvsock]:
+            bus.handle_message(RescindChannelOffer(channel.relid))  # vmbus_force_channel_rescinded
+        yield FREEZE
+        for cpu in cpus_in(bus.cpus.online):
+            bus.connection.host.stop_timer(cpu)
+        for channel in list(bus.channels.values()):
+            bus.unmap(channel)
+            channel.offer = replace(channel.offer, relid=INVALID_RELID)
+        bus.connection.post(Unload())
+        yield bus.connection.answer(UnloadResponse, 0)
+
+    def _resume_bus(self) -> Sleeper[None]:
+        """`vmbus_bus_resume`: the protocol that was agreed on, and all the offers."""
+        bus = self._bus
+        for cpu in cpus_in(bus.cpus.online):
+            bus.connection.host.start_timer(cpu)
+        yield from bus.connection.negotiate((bus.connection.version,))
+        yield from bus.connection.request_offers()
+
+    def takes(self, offer: OfferChannel) -> bool:
+        """`vmbus_onoffer`: whether an offer is that of a device which has lost its relid.
+
+        Its relid is mapped again; it interrupts the CPU that it did before.
+        """
+        device = self._bus.devices.get(str(offer.instance_id))
+        if offer.subchannel_index or device is None or device.primary.relid != INVALID_RELID:
+            return False
+        device.primary.offer = device.offer = offer
+        self._bus.map(device.primary)
+        return True

@@ -1,0 +1,116 @@
+"""Filling the record of accesses, while somebody wants it.
+
+What the kernel answers by itself does not get here: a name that is known is
+found without asking, and procfs's permissions are checked before an open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+from fakeproc.access_record import Access, Operation
+from fakeproc.timeline import SECOND
+
+if TYPE_CHECKING:
+    from fakeproc.mount.libfuse import Caller
+    from fakeproc.vfs.fstypes import Flavour
+    from fakeproc.vfs.request import Boundary
+
+__all__ = ["command_of", "recorded"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_OPERATIONS: dict[str, Operation] = {
+    "getattr": "missing",
+    "open": "open",
+    "opendir": "list",
+    "read": "read",
+    "write": "write",
+}
+_DIRECTIONS = {os.O_RDONLY: b"r", os.O_WRONLY: b"w", os.O_RDWR: b"rw"}
+
+
+class Recording(Protocol):
+    """A file system whose operations are recorded."""
+
+    boundary: Boundary
+    flavour: Flavour
+    caller: Callable[[], Caller]
+
+
+F = TypeVar("F", bound=Recording)
+
+
+def recorded(
+    operation: Callable[Concatenate[F, str, P], R],
+) -> Callable[Concatenate[F, str, P], R]:
+    """Note what an operation did and how it ended, if the record is on."""
+    name = operation.__name__
+
+    @wraps(operation)
+    def noting(self: F, path: str, /, *arguments: P.args, **keywords: P.kwargs) -> R:
+        if not (self.boundary.machine.accesses.on and self.flavour.of_the_guest):
+            return operation(self, path, *arguments, **keywords)
+        try:
+            result = operation(self, path, *arguments, **keywords)
+        except BaseException as error:
+            code = getattr(error, "errno", None) or errno.EIO
+            # ESTALE has the kernel ask again, and nobody else hears of it.
+            if code != errno.ESTALE and (name != "getattr" or code == errno.ENOENT):
+                _note(self, name, path, arguments, errno.errorcode.get(code, str(code)))
+            raise
+        if name != "getattr":
+            _note(self, name, path, arguments, result)
+        return result
+
+    return noting
+
+
+def _note(
+    file_system: Recording, name: str, path: str, arguments: tuple[object, ...], result: object
+) -> None:
+    machine = file_system.boundary.machine
+    caller = file_system.caller()
+    below = path.encode("latin-1").decode(errors="surrogateescape").rstrip("/")
+    machine.accesses.note(
+        Access(
+            machine.timeline.now / SECOND,
+            caller.pid,
+            command_of(caller.pid),
+            _OPERATIONS[name],
+            f"/{file_system.flavour.name}{below}",
+            _count(name, result),
+            result if isinstance(result, str) else None,
+            _data(name, arguments),
+        )
+    )
+
+
+def _count(name: str, result: object) -> int:
+    if name == "write" and isinstance(result, int):
+        return result
+    return len(result) if isinstance(result, bytes) else 0
+
+
+def _data(name: str, arguments: tuple[object, ...]) -> bytes:
+    match name, arguments:
+        case "write", (bytes() as data, *_):
+            return data
+        case "open", (info, *_):
+            flags: int = getattr(info, "flags", 0)
+            return _DIRECTIONS.get(flags & (os.O_WRONLY | os.O_RDWR), b"")
+    return b""
+
+
+def command_of(pid: int) -> str:
+    """The name of a process, as ps shows it; "?" once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n").decode(errors="surrogateescape")
+    except OSError:
+        return "?"
