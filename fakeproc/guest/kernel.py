@@ -14,6 +14,7 @@ from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.irq.core import IrqCore
 from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
+from fakeproc.guest.pci.functions import Pci
 from fakeproc.guest.personality import personality
 from fakeproc.timeline import MICROSECOND
 
@@ -42,10 +43,14 @@ class Kernel:
         self.accounting = Accounting(self.irqs, counts_in_total(profile, self.personality.version))
         self.architecture = architecture(profile, self.accounting)
         self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
+        self.pci = Pci(
+            self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip
+        )
         self.vmbus = Vmbus(
             timeline,
             self.cpus,
             self.irqs,
+            self.pci,
             self.accounting,
             self.log,
             host,
@@ -60,7 +65,7 @@ class Kernel:
             self.cpus,
             self.irqs,
             self.architecture,
-            self.vmbus.synic,
+            self.vmbus.offline,
             host,
             self.uevents,
             self.log,
@@ -174,4 +179,4 @@ class Kernel:
 
     def free_event_flags(self) -> None:
         """Let every such flag go."""
-        self.vmbus.synic.free_jams()
+        self.vmbus.synic.clear_jams()

@@ -88,7 +88,7 @@ def rescind(machine: Machine, relid: int) -> None:
 def close(machine: Machine, relid: int) -> None:
     """A driver closes a channel and its sub-channels, which the host takes back."""
     device = machine.kernel.vmbus.channels[relid].device
-    machine.timeline.finish(machine.kernel.vmbus.disconnect(device))
+    machine.timeline.finish(machine.kernel.vmbus.ops.disconnect(device))
     machine.advance(SECOND)
 
 
@@ -96,7 +96,7 @@ def open_channel(machine: Machine, relid: int) -> str | None:
     """A driver opens a channel that is not open; the errno, if it may not."""
     channel = machine.kernel.vmbus.channels[relid]
     try:
-        machine.timeline.finish(machine.kernel.vmbus.open(channel, 16384))
+        machine.timeline.finish(machine.kernel.vmbus.ops.open(channel, 16384))
     except OSError as error:
         return errorcode[error.errno or 0]
     return None

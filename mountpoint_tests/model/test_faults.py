@@ -57,7 +57,7 @@ def cpu_of(machine: Machine, relid: int) -> int:
 
 def acknowledged(machine: Machine) -> tuple[int, int]:
     vmbus = machine.kernel.vmbus
-    return vmbus.modifychannels_sent, vmbus.modifychannels_completed
+    return vmbus.modify.sent, vmbus.modify.completed
 
 
 # modifychannel -----------------------------------------------------------------------------------

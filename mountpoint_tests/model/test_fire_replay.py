@@ -205,7 +205,7 @@ class Rig:
         self.machine = captured_guest(these[0].capture)
         self.machine.advance(SECOND)
         # The capture's vPCI bus is empty.
-        self.machine.kernel.vmbus.pci.plug = lambda *_: None
+        self.machine.kernel.pci.plug = lambda *_: None
         self._rows = these
         self._relids = relids
         self._boundary = Boundary(self.machine)
@@ -256,7 +256,7 @@ class Rig:
                 self.machine.host.send_nothing(number)
             case "close", [relid]:
                 device = kernel.vmbus.channels[relid].device
-                self.machine.timeline.finish(kernel.vmbus.disconnect(device))
+                self.machine.timeline.finish(kernel.vmbus.ops.disconnect(device))
             case "rescind", [relid]:
                 rescind(self.machine, relid)
             case (("offer" | "offeri"), [relid, *_]):
@@ -460,7 +460,7 @@ def test_a_closed_channel_has_no_row_and_counts_nothing() -> None:
     """Where the posted series differs: see OURS."""
     machine = captured_guest(CAPTURE)
     device = machine.kernel.vmbus.channels[9].device
-    machine.timeline.finish(machine.kernel.vmbus.disconnect(device))
+    machine.timeline.finish(machine.kernel.vmbus.ops.disconnect(device))
     before = text(machine, "/proc/stat").split("intr ")[1].split("\n")[0]
     machine.host.signal(machine.host.relids.taken[9], 4)
     assert "25" not in interrupt_rows(text(machine, "/proc/interrupts"))

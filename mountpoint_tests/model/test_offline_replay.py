@@ -109,7 +109,7 @@ class Rig:
         for path, recorded in zip(files, row["reads"], strict=True):
             yield from _compare(row, path, recorded, _shown(read(self.machine, path)))
         yield from self._said(row)
-        if row["completed"] > self.machine.kernel.vmbus.modifychannels_completed:
+        if row["completed"] > self.machine.kernel.vmbus.modify.completed:
             self.arrive()  # it took the guest longer than the host
         if not race:
             yield from self._counters(row)
@@ -149,7 +149,7 @@ class Rig:
     def _hosts(self, row: Row) -> Iterator[Mismatch]:
         yield from self._counters(row)
         vmbus = self.machine.kernel.vmbus
-        yield from _compare(row, "completed", row["completed"], vmbus.modifychannels_completed)
+        yield from _compare(row, "completed", row["completed"], vmbus.modify.completed)
         for relid, target in row["targets"].items():
             ours = self.machine.host.relids.taken[int(relid)].target_vp
             yield from _compare(row, f"host target of {relid}", target, ours)
@@ -174,7 +174,7 @@ class Rig:
             self.move(19, 1)
         later = rows(CAPTURE)[row.number :]
         after = next(it for it in later if str(it.get("tag")).startswith("online-race"))
-        while vmbus.modifychannels_sent < after["sent"]:  # a move goes somewhere and back
+        while vmbus.modify.sent < after["sent"]:  # a move goes somewhere and back
             self.move(19, 2)
             self.move(19, 1)
 
@@ -194,9 +194,9 @@ class Rig:
 
     def _counters(self, row: Row) -> Iterator[Mismatch]:
         vmbus = self.machine.kernel.vmbus
-        yield from _compare(row, "sent", row["sent"], vmbus.modifychannels_sent)
+        yield from _compare(row, "sent", row["sent"], vmbus.modify.sent)
         synics = sum(1 << cpu for cpu in _cpus(row["synic_online"]))
-        yield from _compare(row, "synics online", synics, vmbus.chip.synic_online)
+        yield from _compare(row, "synics online", synics, vmbus.synic.online)
 
     def _said(self, row: Row) -> Iterator[Mismatch]:
         """Kernel log and uevents, since the step began."""

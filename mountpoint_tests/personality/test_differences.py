@@ -13,7 +13,7 @@ import pytest
 from model.guests import captured_toml, channel_path, interrupt_rows, node_at, read, text, write
 
 from fakeproc import profiles
-from fakeproc.guest.hv.channel import Ring
+from fakeproc.guest.hv.ring import Ring
 from fakeproc.machine import Machine
 
 from .kernels import (
@@ -612,7 +612,7 @@ def collision(version: str) -> list[str]:
     for first in ("47505500", "47505501"):
         console(machine, "offer", f"vpci guid={first}-c05b-0000-3130-444531454238")
         settle(machine)
-    return sorted(machine.kernel.vmbus.pci.functions)
+    return sorted(machine.kernel.pci.functions)
 
 
 def fcopy_driver(version: str) -> str | None:

@@ -12,7 +12,7 @@ from errno import EINVAL, EPERM
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
-from fakeproc.guest.hv.drivers import Netvsc
+from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.guest.pci.functions import MODELS
 from fakeproc.host.faults import Fault
 from fakeproc.machine import Machine
@@ -248,7 +248,7 @@ def ethtool_command(machine: Machine, words: list[str]) -> Action:
     most = 1 + device.offer.subchannels_available
     if number > most:
         raise ValueError(f"the adapter has no more than {most} channels")
-    return lambda: machine.timeline.finish(netvsc.set_channels(kernel.vmbus, device, number))
+    return lambda: machine.timeline.finish(netvsc.set_channels(device, number))
 
 
 def power_command(machine: Machine, words: list[str]) -> Action:

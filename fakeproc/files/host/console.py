@@ -20,7 +20,7 @@ from fakeproc.files.host.commands import (
 )
 from fakeproc.files.host.state import state
 from fakeproc.files.tree import Attributes
-from fakeproc.guest.hv.drivers import Netvsc
+from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.machine import Machine
 from fakeproc.timeline import SECOND
 

@@ -42,8 +42,8 @@ def state(machine: Machine) -> dict[str, Any]:
         "vmbus": {
             "protocol": ".".join(map(str, kernel.vmbus.connection.version)),
             "last_pick": kernel.vmbus.chip.last_pick,
-            "modifychannels_sent": kernel.vmbus.modifychannels_sent,
-            "modifychannels_completed": kernel.vmbus.modifychannels_completed,
+            "modifychannels_sent": kernel.vmbus.modify.sent,
+            "modifychannels_completed": kernel.vmbus.modify.completed,
             "allocated_cpus": {
                 str(node): _list(mask) for node, mask in kernel.vmbus.placement.allocated.items()
             },

@@ -7,6 +7,7 @@ from errno import EBUSY, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.files.subjects import Cpu, list_line
+from fakeproc.files.sys.cpu_busy import holders_explained
 from fakeproc.files.sys.cpu_topology import cache_directory, topology_directory
 from fakeproc.files.sys.power import device_power_directory
 from fakeproc.files.sys.uevent import plain_uevent, synthetic_uevent
@@ -296,7 +297,9 @@ def cpu_online_show(it: Cpu) -> str:
 def cpu_online_store(it: Cpu, data: bytes) -> None:
     """Let it run or not; OSError EINVAL for neither, EBUSY where it must stay."""
     words = it.kernel.personality.version.bool_takes_enable
-    it.kernel.hotplug.set_online(it.cpu, parse_bool(data, enable_words=words))
+    online = parse_bool(data, enable_words=words)
+    with holders_explained():
+        it.kernel.hotplug.set_online(it.cpu, online)
 
 
 def _has_capacity(it: Cpu) -> bool:
@@ -358,7 +361,8 @@ def target_store(it: Cpu, data: bytes) -> None:
     target = parse_int(data)
     if target not in {CPUHP_OFFLINE, CPUHP_ONLINE}:
         raise OSError(EINVAL, f"neither state {CPUHP_OFFLINE} nor {CPUHP_ONLINE}")
-    it.kernel.hotplug.set_target(it.cpu, target)
+    with holders_explained():
+        it.kernel.hotplug.set_target(it.cpu, target)
 
 
 @HOTPLUG.show

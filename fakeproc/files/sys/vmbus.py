@@ -10,7 +10,7 @@ from fakeproc.files.subjects import device_path
 from fakeproc.files.sys.uevent import synthetic_uevent
 from fakeproc.files.text.kstrtox import word
 from fakeproc.files.tree import Attributes, Directory, Listing, Symlink
-from fakeproc.guest.hv.drivers import Driver
+from fakeproc.guest.hv.channel import Driver
 from fakeproc.guest.kernel import Kernel
 
 __all__ = ["vmbus_directory"]

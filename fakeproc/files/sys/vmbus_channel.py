@@ -10,7 +10,8 @@ from fakeproc.files.text.kstrtox import scan_unsigned
 from fakeproc.files.tree import Attributes, Directory
 
 if TYPE_CHECKING:
-    from fakeproc.guest.hv.channel import Channel, Ring
+    from fakeproc.guest.hv.channel import Channel
+    from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.kernel import Kernel
 
 __all__ = ["channel_directory", "ring_of"]
@@ -34,26 +35,29 @@ def _has_monitor(it: DeviceChannel) -> bool:
 
 @CHANNEL.show
 def out_mask_show(it: DeviceChannel) -> str:
-    """The interrupt mask of the ring to the host."""
-    return f"{ring_of(it.channel.outbound).interrupt_mask}\n"
+    """The interrupt mask of the ring to the host: it wants every interrupt."""
+    ring_of(it.channel.outbound)
+    return "0\n"
 
 
 @CHANNEL.show
 def in_mask_show(it: DeviceChannel) -> str:
-    """The interrupt mask of the ring from the host."""
-    return f"{ring_of(it.channel.inbound).interrupt_mask}\n"
+    """The interrupt mask of the ring from the host: the guest wants every interrupt."""
+    ring_of(it.channel.inbound)
+    return "0\n"
 
 
 @CHANNEL.show
 def read_avail_show(it: DeviceChannel) -> str:
-    """Bytes that the host has written and the guest not read."""
-    return f"{ring_of(it.channel.inbound).bytes_to_read}\n"
+    """Bytes that the host has written and the guest not read: the guest reads at once."""
+    ring_of(it.channel.inbound)
+    return "0\n"
 
 
 @CHANNEL.show
 def write_avail_show(it: DeviceChannel) -> str:
     """Bytes that the guest may write to the host."""
-    return f"{ring_of(it.channel.outbound).bytes_to_write}\n"
+    return f"{ring_of(it.channel.outbound).data_size}\n"
 
 
 @CHANNEL.show
@@ -69,18 +73,11 @@ def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
     Returns 0 where the series is applied as it was posted, which lets write(2)
     return 0 and `echo` try for ever.
 
-    Raises OSError: EIO on a protocol without re-targeting and where the text
-    is no number; else what `Retargeting.set_cpu` raises.
+    Raises what `Retargeting.store` raises.
     """
     vmbus = it.kernel.vmbus
-    retargeting = vmbus.retargeting
-    if not retargeting.parses_first:
-        retargeting.check_protocol()
-    cpu = scan_unsigned(data)
-    if cpu is None:
-        raise OSError(EIO, "not a number")
-    retargeting.check_protocol()
-    it.kernel.timeline.finish(retargeting.set_cpu(it.channel, cpu))
+    change = vmbus.retargeting.store(it.channel, lambda: scan_unsigned(data))
+    it.kernel.timeline.finish(change)
     return None if vmbus.series.store_returns_count else 0
 
 

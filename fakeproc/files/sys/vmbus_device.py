@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakeproc.guest.hv.channel import VmbusDevice
+    from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.kernel import Kernel
     from fakeproc.protocol.messages import Monitor
 
@@ -108,27 +109,27 @@ def _declare_monitor_files() -> None:
 
 def _declare_ring_files() -> None:
     """What both rings of the primary channel look like; EINVAL while it has none."""
+    values: dict[str, Callable[[Ring], int]] = {
+        "intr_mask": lambda _ring: 0,  # both ends want every interrupt
+        "read_index": lambda ring: ring.index,
+        "write_index": lambda ring: ring.index,
+        "read_bytes_avail": lambda _ring: 0,
+        "write_bytes_avail": lambda ring: ring.data_size,
+    }
 
-    def show(direction: str, field: str) -> Callable[[Device], str]:
+    def show(direction: str, value: Callable[[Ring], int]) -> Callable[[Device], str]:
         def shown(it: Device) -> str:
             primary = it.device.primary
-            ring = ring_of(primary.outbound if direction == "out" else primary.inbound)
-            value: int = getattr(ring, field)
+            number = value(ring_of(primary.outbound if direction == "out" else primary.inbound))
             if not (direction == "out" and it.kernel.personality.version.index_is_unsigned):
-                value -= (value & 1 << 31) << 1  # %d of an u32
-            return f"{value}\n"
+                number -= (number & 1 << 31) << 1  # %d of an u32
+            return f"{number}\n"
 
         return shown
 
     for direction in ("out", "in"):
-        for name, field in (
-            ("intr_mask", "interrupt_mask"),
-            ("read_index", "read_index"),
-            ("write_index", "write_index"),
-            ("read_bytes_avail", "bytes_to_read"),
-            ("write_bytes_avail", "bytes_to_write"),
-        ):
-            DEVICE.show(name=f"{direction}_{name}")(show(direction, field))
+        for name, value in values.items():
+            DEVICE.show(name=f"{direction}_{name}")(show(direction, value))
 
 
 _declare_monitor_files()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.base.uevents import Uevents
     from fakeproc.guest.cpus import Cpus
-    from fakeproc.guest.hv.synic import Synic
+    from fakeproc.guest.hv.offline import Offline
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
     from fakeproc.guest.log import KernelLog
     from fakeproc.timeline import Sleeper, Timeline
@@ -42,7 +42,7 @@ class Hotplug:
         cpus: Cpus,
         irqs: IrqCore,
         architecture: Architecture,
-        synic: Synic,
+        vmbus: Offline,
         timers: TimerPort,
         uevents: Uevents,
         log: KernelLog,
@@ -51,7 +51,7 @@ class Hotplug:
         self._cpus = cpus
         self._irqs = irqs
         self._architecture = architecture
-        self._synic = synic
+        self._vmbus = vmbus
         self._timers = timers
         self._uevents = uevents
         self._log = log
@@ -113,7 +113,7 @@ class Hotplug:
         """`_cpu_down`.
 
         Raises OSError EBUSY for the last CPU, for the last one that does the
-        scheduler's housekeeping, and where `Synic.cleanup` refuses; the CPU is
+        scheduler's housekeeping, and where `Offline.cleanup` refuses; the CPU is
         then as it was.
         """
         cpus = self._cpus
@@ -126,7 +126,7 @@ class Hotplug:
             raise OSError(EBUSY, f"CPU {cpu} is the last one that is not isolated")
         self._machinecheck("remove", cpu)
         try:
-            yield from self._synic.cleanup(cpu)
+            yield from self._vmbus.cleanup(cpu)
         except OSError:
             self._machinecheck("add", cpu)
             raise
@@ -146,7 +146,7 @@ class Hotplug:
             return
         self._log.say(self._architecture.online_line(cpu, cpus.node_of(cpu)))
         cpus.online |= 1 << cpu
-        self._synic.init(cpu)
+        self._vmbus.init(cpu)
         self._timers.start_timer(cpu)
         for desc in self._irqs.descs.values():
             if desc.managed and desc.affinity >> cpu & 1:

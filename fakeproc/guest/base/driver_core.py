@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from fakeproc.guest.hv.channel import VmbusDevice
-    from fakeproc.guest.hv.drivers import Driver
+    from fakeproc.guest.hv.channel import Driver, VmbusDevice
     from fakeproc.guest.log import KernelLog
     from fakeproc.timeline import Sleeper, Timeline
 

@@ -1,27 +1,34 @@
-"""Channels, their ring buffers, and the devices they belong to.
+"""Channels, the devices they belong to, and the drivers that bind to these.
 
-Mirrors `struct vmbus_channel`, `struct hv_ring_buffer_info` and
-`struct hv_device` (`include/linux/hyperv.h`).
+Mirrors `struct vmbus_channel`, `struct hv_device` and `struct hv_driver`
+(`include/linux/hyperv.h`), which name each other.
+
+Invariants: a channel is in the `ChannelTable` exactly while its relid is
+mapped, and has a `desc` exactly then where the series is applied.
+`Channel.target_cpu` changes in two places: `ChannelTable.add` places the
+channel, and `ModifyChannels` moves it once the host has the message.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from fakeproc.timeline import Completion, Mutex
+from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.timeline import Completion, Mutex, Sleeper
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from fakeproc.guest.hv.device_types import DeviceType
-    from fakeproc.guest.hv.drivers import Driver
+    from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.guest.pci.functions import PciFunction
     from fakeproc.protocol.messages import OfferChannel
 
-__all__ = ["PAGE_SIZE", "Channel", "ChannelState", "Ring", "VmbusDevice"]
-
-PAGE_SIZE = 4096
+__all__ = ["Channel", "ChannelState", "Driver", "VmbusDevice"]
 
 
 class ChannelState(IntEnum):
@@ -31,44 +38,6 @@ class ChannelState(IntEnum):
     OPENING = 1
     OPEN = 2
     OPENED = 3
-
-
-@dataclass(slots=True)
-class Ring:
-    """One direction of a ring buffer: `size` bytes, of which a page is the header.
-
-    At rest everything written has been read, so both indices are where the
-    bytes that went through have left them.
-    """
-
-    size: int
-    bytes_through: int = 0
-    interrupt_mask: int = 0
-
-    @property
-    def data_size(self) -> int:
-        """Bytes that hold data."""
-        return self.size - PAGE_SIZE
-
-    @property
-    def read_index(self) -> int:
-        """Where the reader stands."""
-        return self.bytes_through % self.data_size
-
-    @property
-    def write_index(self) -> int:
-        """Where the writer stands."""
-        return self.bytes_through % self.data_size
-
-    @property
-    def bytes_to_read(self) -> int:
-        """`hv_get_bytes_to_read`."""
-        return (self.write_index - self.read_index) % self.data_size
-
-    @property
-    def bytes_to_write(self) -> int:
-        """`hv_get_bytes_to_write`: with equal indices the ring is empty, never full."""
-        return self.data_size - self.bytes_to_read
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +90,7 @@ class VmbusDevice:
     driver: Driver | None = None
     has_channels_directory: bool = True  # until the device is being unregistered
     driver_override: str | None = None
-    lock: Mutex = field(default_factory=Mutex)  # device_lock: held by who binds or unbinds
+    lock: Mutex = field(default_factory=Mutex)  # device_lock: held while a driver binds or unbinds
     shows_rings: bool = False  # uio_hv_generic: whether channels/<relid>/ring is there
     scsi_host: int | None = None  # storvsc: the number of host<n>
     combined: int | None = None  # netvsc: channels that `ethtool -L` asked for
@@ -141,3 +110,49 @@ class VmbusDevice:
     def primary(self) -> Channel:
         """The channel that came with the device."""
         return self.channels[0]
+
+
+class Driver(ABC):
+    """`struct hv_driver`: binds to devices by class GUID."""
+
+    softirq = "TASKLET"  # where a channel's callback runs (HV_CALL_BATCHED)
+    suspends = True  # whether it has a `suspend`
+
+    def __init__(self, name: str, classes: tuple[str, ...], ring_size: int) -> None:
+        self.name = name
+        self.id_table = frozenset(CLASS_GUIDS[name] for name in classes)
+        self.dynamic_ids: list[UUID] = []  # from new_id
+        self.ring_size = ring_size  # bytes, each direction
+
+    def matches(self, device: VmbusDevice) -> bool:
+        """`hv_vmbus_get_id`: an override decides alone, else the ids do."""
+        if device.offer.is_hvsock:
+            return False
+        if device.driver_override is not None:
+            return device.driver_override == self.name
+        class_id = device.offer.class_id
+        return class_id in self.dynamic_ids or class_id in self.id_table
+
+    def ring_size_of(self, _device: VmbusDevice) -> int:
+        """Bytes, each direction."""
+        return self.ring_size
+
+    @abstractmethod
+    def probe(self, device: VmbusDevice) -> Sleeper[None]:
+        """Take a device; raises OSError when that fails, with everything as it was."""
+
+    @abstractmethod
+    def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
+        """`sc_creation_callback`: the host offers a sub-channel of a bound device."""
+
+    @abstractmethod
+    def remove(self, device: VmbusDevice) -> Sleeper[None]:
+        """Give the device back, every channel of it closed."""
+
+    @abstractmethod
+    def suspend(self, device: VmbusDevice) -> Sleeper[None]:
+        """Close every channel, and forget nothing else."""
+
+    @abstractmethod
+    def resume(self, device: VmbusDevice) -> Sleeper[None]:
+        """Open the channels again; raises OSError."""

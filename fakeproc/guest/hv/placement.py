@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.cpus import first_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Mapping
 
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel
+    from fakeproc.guest.hv.synic import Synic
 
 __all__ = ["VMBUS_CONNECT_CPU", "Placement"]
 
@@ -24,21 +25,19 @@ class Placement:
     channels of any device have been given since the node's last round began.
     """
 
-    def __init__(
-        self, cpus: Cpus, synic_online: Callable[[], int], channels: Callable[[], Iterable[Channel]]
-    ) -> None:
+    def __init__(self, cpus: Cpus, synic: Synic, channels: Mapping[int, Channel]) -> None:
         self.allocated = dict.fromkeys(cpus.nodes, 0)
         self._cpus = cpus
         # vmbus_process_offer() sleeps in cpus_read_lock() while a CPU goes
         # offline, and then finds it gone; here it does not find it to begin with.
-        self._synic_online = synic_online
+        self._synic = synic
         self._channels = channels
         self._next_node = 0
 
     def choose(self, channel: Channel) -> int:
         """The CPU for a channel that is offered, marked as allocated."""
         cpus = self._cpus
-        housekeeping = cpus.online & self._synic_online() & cpus.housekeeping_managed_irq
+        housekeeping = cpus.online & self._synic.online & cpus.housekeeping_managed_irq
         if not channel.device.type.perf or not housekeeping:
             return VMBUS_CONNECT_CPU
         online = cpus.online.bit_count()
@@ -77,8 +76,6 @@ class Placement:
             self._clear_unless_used(channel.target_cpu)
 
     def _clear_unless_used(self, cpu: int) -> None:
-        used = any(
-            channel.target_cpu == cpu for channel in self._channels() if channel.device.type.perf
-        )
-        if not used:
+        perf = (channel for channel in self._channels.values() if channel.device.type.perf)
+        if not any(channel.target_cpu == cpu for channel in perf):
             self.allocated[self._cpus.node_of(cpu)] &= ~(1 << cpu)

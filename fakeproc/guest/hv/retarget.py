@@ -1,6 +1,6 @@
-"""Another CPU for a channel, asked for through channels/<relid>/cpu.
+"""Another CPU for a channel, requested through channels/<relid>/cpu.
 
-The series goes through the IRQ layer; kernels without it tell the host
+The series goes through the IRQ layer; kernels without it send the message
 themselves, and wait for its answer (`vmbus_drv.c: target_cpu_store`).
 """
 
@@ -13,39 +13,61 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.hv.channel import ChannelState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel
-    from fakeproc.guest.hv.vmbus import Vmbus
+    from fakeproc.guest.hv.connection import Connection
+    from fakeproc.guest.hv.modify import ModifyChannels
+    from fakeproc.guest.irq.core import IrqCore
     from fakeproc.timeline import Sleeper
 
 __all__ = ["Direct", "Retargeting", "ThroughIrq"]
 
 
 class Retargeting(ABC):
-    """`parses_first`: whether the number is looked at before the protocol is."""
+    """`target_cpu_store`: in which order a kernel looks at the protocol and at the number."""
 
-    parses_first = False
+    parses_first = False  # whether it looks at the number before the protocol
 
-    def __init__(self, bus: Vmbus) -> None:
-        self._bus = bus
+    def __init__(self, connection: Connection, cpus: Cpus) -> None:
+        self._connection = connection
+        self._cpus = cpus
 
-    def check_protocol(self) -> None:
-        """Raise OSError EIO where the host cannot re-target channels at all."""
-        connection = self._bus.connection
-        if not connection.can_retarget:
-            major, minor = connection.version
+    def store(self, channel: Channel, parse: Callable[[], int | None]) -> Sleeper[None]:
+        """Interrupt the CPU that `parse` reads from what was written.
+
+        Raises OSError: EIO where the host cannot re-target channels at all or
+        `parse` finds no number (None), else what `set_cpu` raises.
+        """
+        if not self.parses_first:
+            self._check_protocol()
+        cpu = parse()
+        if cpu is None:
+            raise OSError(EIO, "not a number")
+        self._check_protocol()
+        yield from self.set_cpu(channel, cpu)
+
+    def _check_protocol(self) -> None:
+        if not self._connection.can_retarget:
+            major, minor = self._connection.version
             raise OSError(EIO, f"VMBus protocol {major}.{minor} has no ModifyChannel message")
 
     def _check_number(self, cpu: int) -> None:
-        if cpu >= self._bus.cpus.nr_cpu_ids:
+        if cpu >= self._cpus.nr_cpu_ids:
             raise OSError(EINVAL, f"there is no CPU {cpu}")
 
     @abstractmethod
     def set_cpu(self, channel: Channel, cpu: int) -> Sleeper[None]:
-        """Interrupt `cpu` from now on, once the number is read and the protocol checked."""
+        """Interrupt `cpu` from now on, on a protocol that can."""
 
 
 class ThroughIrq(Retargeting):
     """Patch 10: the affinity of the channel's IRQ becomes this one CPU."""
+
+    def __init__(self, connection: Connection, cpus: Cpus, irqs: IrqCore) -> None:
+        super().__init__(connection, cpus)
+        self._irqs = irqs
 
     def set_cpu(self, channel: Channel, cpu: int) -> Sleeper[None]:
         """Raise OSError.
@@ -56,16 +78,19 @@ class ThroughIrq(Retargeting):
         self._check_number(cpu)
         if channel.desc is None:
             raise OSError(EINVAL, f"channel {channel.relid} has no IRQ")
-        self._bus.irqs.set_affinity(channel.desc, 1 << cpu)
+        self._irqs.set_affinity(channel.desc, 1 << cpu)
         yield from ()
 
 
 class Direct(Retargeting):
     """Without the series; since v6.15 the number is looked at before the protocol."""
 
-    def __init__(self, bus: Vmbus, *, parses_first: bool) -> None:
-        super().__init__(bus)
+    def __init__(
+        self, connection: Connection, cpus: Cpus, modify: ModifyChannels, *, parses_first: bool
+    ) -> None:
+        super().__init__(connection, cpus)
         self.parses_first = parses_first
+        self._modify = modify
 
     def set_cpu(self, channel: Channel, cpu: int) -> Sleeper[None]:
         """`vmbus_channel_set_cpu`; raises OSError.
@@ -73,7 +98,7 @@ class Direct(Retargeting):
         EINVAL for a CPU that is not, is isolated or offline; EIO while the
         channel is not opened, and whatever the host refuses.
         """
-        cpus = self._bus.cpus
+        cpus = self._cpus
         self._check_number(cpu)
         if not cpus.housekeeping_managed_irq >> cpu & 1:
             raise OSError(EINVAL, f"CPU {cpu} is isolated")
@@ -82,4 +107,4 @@ class Direct(Retargeting):
         if channel.state is not ChannelState.OPENED:
             raise OSError(EIO, f"channel {channel.relid} is not opened")
         if cpu != channel.target_cpu:
-            yield from self._bus.modify_and_wait(channel, cpu)
+            yield from self._modify.send_and_wait(channel, cpu)

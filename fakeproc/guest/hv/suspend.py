@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.log import KERN_ERR
-from fakeproc.protocol.messages import RescindChannelOffer, Unload, UnloadResponse
+from fakeproc.protocol.messages import Unload, UnloadResponse
 from fakeproc.timeline import MILLISECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import VmbusDevice
-    from fakeproc.guest.hv.vmbus import Vmbus
+    from fakeproc.guest.hv.channel_ops import ChannelOps
+    from fakeproc.guest.hv.channel_table import ChannelTable
+    from fakeproc.guest.hv.connection import Connection
     from fakeproc.guest.log import KernelLog
     from fakeproc.protocol.messages import OfferChannel
     from fakeproc.timeline import Sleeper
@@ -32,12 +37,26 @@ FREEZE = 100 * MILLISECOND  # freezing tasks, and letting the workqueues run dry
 
 
 class Suspend:
-    """Takes the bus down, and brings it back."""
+    """Takes the bus down, and brings it back; `rescind` forgets the channel of a relid."""
 
-    def __init__(self, bus: Vmbus, log: KernelLog) -> None:
-        self._bus = bus
-        self._log = log
+    def __init__(
+        self,
+        cpus: Cpus,
+        connection: Connection,
+        table: ChannelTable,
+        ops: ChannelOps,
+        devices: Mapping[str, VmbusDevice],
+        rescind: Callable[[int], None],
+        log: KernelLog,
+    ) -> None:
         self.resumed = 0  # how often
+        self._cpus = cpus
+        self._connection = connection
+        self._table = table
+        self._ops = ops
+        self._devices = devices
+        self._rescind = rescind
+        self._log = log
 
     def hibernate(self) -> Sleeper[None]:
         """Write an image, be switched off, and wake up from it.
@@ -45,11 +64,10 @@ class Suspend:
         Raises OSError EOPNOTSUPP, with everything as it was, where a device's
         driver cannot suspend it.
         """
-        bus = self._bus
         yield FREEZE
         suspended: list[VmbusDevice] = []
         try:
-            for device in reversed(list(bus.devices.values())):
+            for device in reversed(list(self._devices.values())):
                 yield from self._suspend_device(device)
                 suspended.append(device)
         except OSError:
@@ -58,7 +76,7 @@ class Suspend:
         yield from self._suspend_bus()
         self.resumed += 1
         yield from self._resume_bus()
-        yield from self._resume_devices(list(bus.devices.values())[::-1])
+        yield from self._resume_devices(list(self._devices.values())[::-1])
 
     def _suspend_device(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_suspend`."""
@@ -71,8 +89,8 @@ class Suspend:
                 KERN_ERR,
             )
             raise OSError(EOPNOTSUPP, f"{driver.name}, which has {device.name}, cannot suspend it")
-        yield from driver.suspend(self._bus, device)
-        yield from self._bus.subchannels_gone(device)
+        yield from driver.suspend(device)
+        yield from self._ops.subchannels_gone(device)
 
     def _resume_devices(self, suspended: list[VmbusDevice]) -> Sleeper[None]:
         """`vmbus_resume`, in the order of the devices; an error is said, and stops nobody."""
@@ -80,7 +98,7 @@ class Suspend:
             if device.driver is None:
                 continue
             try:
-                yield from device.driver.resume(self._bus, device)
+                yield from device.driver.resume(device)
             except OSError as error:
                 self._log.say(
                     f"{device.driver.name} {device.name}: PM: failed to restore noirq:"
@@ -90,34 +108,34 @@ class Suspend:
 
     def _suspend_bus(self) -> Sleeper[None]:
         """`vmbus_bus_suspend`."""
-        bus = self._bus
-        for channel in [c for c in bus.channels.values() if c.offer.is_hvsock]:
-            bus.handle_message(RescindChannelOffer(channel.relid))  # vmbus_force_channel_rescinded
+        channels = self._table.by_relid
+        for relid in [c.relid for c in channels.values() if c.offer.is_hvsock]:
+            self._rescind(relid)  # vmbus_force_channel_rescinded
         yield FREEZE
-        for cpu in cpus_in(bus.cpus.online):
-            bus.connection.host.stop_timer(cpu)
-        for channel in list(bus.channels.values()):
-            bus.unmap(channel)
+        for cpu in cpus_in(self._cpus.online):
+            self._connection.host.stop_timer(cpu)
+        for channel in list(channels.values()):
+            self._table.unmap(channel)
             channel.offer = replace(channel.offer, relid=INVALID_RELID)
-        bus.connection.post(Unload())
-        yield bus.connection.answer(UnloadResponse, 0)
+        self._connection.post(Unload())
+        yield self._connection.answer(UnloadResponse, 0)
 
     def _resume_bus(self) -> Sleeper[None]:
         """`vmbus_bus_resume`: the protocol that was agreed on, and all the offers."""
-        bus = self._bus
-        for cpu in cpus_in(bus.cpus.online):
-            bus.connection.host.start_timer(cpu)
-        yield from bus.connection.negotiate((bus.connection.version,))
-        yield from bus.connection.request_offers()
+        connection = self._connection
+        for cpu in cpus_in(self._cpus.online):
+            connection.host.start_timer(cpu)
+        yield from connection.negotiate((connection.version,))
+        yield from connection.request_offers()
 
     def takes(self, offer: OfferChannel) -> bool:
         """`vmbus_onoffer`: whether an offer is that of a device which has lost its relid.
 
         Its relid is mapped again; it interrupts the CPU that it did before.
         """
-        device = self._bus.devices.get(str(offer.instance_id))
+        device = self._devices.get(str(offer.instance_id))
         if offer.subchannel_index or device is None or device.primary.relid != INVALID_RELID:
             return False
         device.primary.offer = device.offer = offer
-        self._bus.map(device.primary)
+        self._table.map(device.primary)
         return True

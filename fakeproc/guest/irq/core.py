@@ -63,6 +63,7 @@ class IrqDesc:
     hint: int = 0
     actions: list[str] = field(default_factory=list)
     in_proc: bool = False  # whether /proc/irq/<n> exists: from the first request on
+    chip_data: object = None  # what the chip steers by (`irq_data->chip_data`)
     counts: dict[int, int] = field(default_factory=dict)  # by CPU; absent is 0
     total: int = 0
 
@@ -94,14 +95,21 @@ class IrqCore:
 
     # Life cycle
 
-    def create(self, chip: IrqChip, hwirq: int, irq: int | None = None, floor: int = 0) -> IrqDesc:
+    def create(
+        self,
+        chip: IrqChip,
+        hwirq: int,
+        irq: int | None = None,
+        floor: int = 0,
+        chip_data: object = None,
+    ) -> IrqDesc:
         """Allocate a descriptor: `irq`, or the lowest number free from the floor on."""
         if irq is None:
             irq = self._free_from.get(floor, floor)
             while irq in self.descs:
                 irq += 1
             self._free_from[floor] = irq + 1
-        desc = IrqDesc(irq, chip, hwirq, self.default_affinity)
+        desc = IrqDesc(irq, chip, hwirq, self.default_affinity, chip_data=chip_data)
         self.descs[irq] = desc
         self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
         self.nr_irqs = max(self.nr_irqs, irq + 1)

@@ -1,0 +1,165 @@
+"""What drivers do with channels: open, close, request sub-channels (`drivers/hv/channel.c`)."""
+
+from __future__ import annotations
+
+import itertools
+from errno import EAGAIN, EINVAL
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
+from fakeproc.guest.hv.ring import PAGE_SIZE, Ring
+from fakeproc.guest.log import KERN_ERR
+from fakeproc.protocol.messages import (
+    CloseChannel,
+    GpadlCreated,
+    GpadlHeader,
+    GpadlTeardown,
+    GpadlTorndown,
+    OpenChannel,
+    OpenChannelResult,
+    SubchannelRequest,
+)
+from fakeproc.timeline import MILLISECOND, Completion, Sleeper
+
+if TYPE_CHECKING:
+    from fakeproc.guest.hv.channel_table import ChannelTable
+    from fakeproc.guest.hv.connection import Connection
+    from fakeproc.guest.irq.core import IrqCore, IrqDesc
+    from fakeproc.guest.log import KernelLog
+
+__all__ = ["ChannelOps"]
+
+
+class ChannelOps:
+    """Opens and closes channels.
+
+    As posted, the series frees a channel's IRQ only when its relid is
+    unmapped; `frees_irq_on_close` says that it does so here.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        table: ChannelTable,
+        irqs: IrqCore,
+        log: KernelLog,
+        *,
+        frees_irq_on_close: bool,
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._irqs = irqs
+        self._log = log
+        self._frees_irq_on_close = frees_irq_on_close
+        self._gpadl = itertools.count(0xE1E10)
+
+    def open(self, channel: Channel, ring_size: int) -> Sleeper[None]:
+        """`vmbus_open` with rings of `ring_size` bytes each way.
+
+        Raises OSError: EINVAL when the channel is not in state OPEN, EBUSY
+        when its IRQ is taken, EAGAIN when the host says no, or what posting a
+        message gives.  The channel is then as it was.
+        """
+        if channel.state is not ChannelState.OPEN:
+            raise OSError(EINVAL, f"channel {channel.relid} is in state {channel.state:d}")
+        channel.state = ChannelState.OPENING
+        channel.opening = Completion()
+        try:
+            yield from self._open(channel, ring_size)
+        except OSError:
+            channel.state = ChannelState.OPEN
+            channel.outbound = channel.inbound = None
+            raise
+        finally:
+            channel.opening.complete(None)
+
+    def _open(self, channel: Channel, ring_size: int) -> Sleeper[None]:
+        channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
+        channel.gpadl = next(self._gpadl)
+        self._connection.post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
+        yield self._connection.answer(GpadlCreated, channel.relid)
+        if channel.desc is not None:
+            self._request_irq(channel, channel.desc)
+            self._irqs.set_affinity_and_hint(channel.desc, 1 << channel.target_cpu)
+        try:
+            self._connection.post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
+            result = yield self._connection.answer(OpenChannelResult, channel.relid)
+            if isinstance(result, OpenChannelResult) and result.status:
+                raise OSError(EAGAIN, f"the host did not open channel {channel.relid}")
+        except OSError:
+            if channel.desc is not None:
+                self._irqs.release(channel.desc)
+            raise
+        channel.state = ChannelState.OPENED
+
+    def _request_irq(self, channel: Channel, desc: IrqDesc) -> None:
+        try:
+            self._irqs.request(desc, channel.irq_name)
+        except OSError as error:
+            self._log.say(
+                f"hv_vmbus: request_irq failed with -{error.errno} for relid {channel.relid}"
+                f" irq {desc.irq}",
+                KERN_ERR,
+            )
+            raise
+
+    def close(self, channel: Channel) -> Sleeper[None]:
+        """`vmbus_close`: the mapping of the relid stays, the IRQ is freed where that is meant.
+
+        It waits for an open that is under way.  Never fails; errors are logged.
+        """
+        if channel.opening is not None:
+            yield channel.opening
+        if channel.state is not ChannelState.OPENED:
+            return
+        channel.state = ChannelState.OPEN
+        try:
+            self._connection.post(CloseChannel(channel.relid))
+        except OSError as error:
+            self._close_failed("close post msg", error)
+        else:
+            yield from self._teardown_gpadl(channel)
+        channel.outbound = channel.inbound = None
+        if channel.desc is not None and self._frees_irq_on_close:
+            self._irqs.release(channel.desc)
+
+    def _teardown_gpadl(self, channel: Channel) -> Sleeper[None]:
+        """`vmbus_teardown_gpadl`: the host has forgotten the ring of a rescinded channel."""
+        if channel.rescinded:
+            return
+        try:
+            self._connection.post(GpadlTeardown(channel.relid, channel.gpadl))
+        except OSError as error:
+            self._close_failed("teardown gpadl", error)
+        else:
+            yield self._connection.answer(GpadlTorndown, channel.gpadl)
+
+    def _close_failed(self, what: str, error: OSError) -> None:
+        errno = -(error.errno or 0)
+        self._log.say(f"hv_vmbus: Close failed: {what} return is {errno}", KERN_ERR)
+
+    def disconnect(self, device: VmbusDevice) -> Sleeper[None]:
+        """`vmbus_disconnect_ring`: close the sub-channels, then the primary channel.
+
+        A sub-channel that was rescinded before goes at once; the others go as
+        soon as the host, which sees the primary closed, rescinds them.
+        """
+        for channel in device.channels[1:]:
+            yield from self.close(channel)
+            if channel.rescinded and channel in device.channels:
+                self._table.remove(channel)
+        yield from self.close(device.primary)
+
+    @staticmethod
+    def subchannels_gone(device: VmbusDevice) -> Sleeper[None]:
+        """Give the host a moment to rescind the sub-channels of a closed device."""
+        for _ in range(10):
+            if len(device.channels) == 1:
+                return
+            yield MILLISECOND
+
+    def request_subchannels(self, device: VmbusDevice, count: int) -> None:
+        """Request `count` sub-channels in the device's own protocol, or as many as it has."""
+        count = min(count, device.offer.subchannels_available)
+        if count > 0:
+            self._connection.host.send_packet(SubchannelRequest(device.primary.relid, count))

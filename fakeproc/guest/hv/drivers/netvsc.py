@@ -1,0 +1,72 @@
+"""`drivers/net/hyperv`: synthetic network adapters."""
+
+from __future__ import annotations
+
+from errno import EINVAL
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.hv.drivers.simple import NEGOTIATION, SimpleDriver
+from fakeproc.guest.hv.ring import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from fakeproc.guest.cpus import Cpus
+    from fakeproc.guest.hv.channel import Channel, VmbusDevice
+    from fakeproc.guest.hv.channel_ops import ChannelOps
+    from fakeproc.timeline import Sleeper
+
+__all__ = ["Netvsc"]
+
+VRSS_CHANNEL_MAX = 64  # drivers/net/hyperv/hyperv_net.h
+
+
+class Netvsc(SimpleDriver):
+    """Opens `channels` channels of an adapter, where CPUs and host have as many."""
+
+    softirq = "NET_RX"  # HV_CALL_ISR, which schedules NAPI
+
+    def __init__(self, ops: ChannelOps, cpus: Cpus, channels: int | None) -> None:
+        """`channels` is None for the kernel's default number of RSS queues."""
+        super().__init__(ops, "hv_netvsc", ("netvsc",), 128 * PAGE_SIZE)
+        self._cpus = cpus
+        self._default_channels = channels or _default_rss(cpus)
+
+    def _channels(self, device: VmbusDevice) -> int:
+        """How many channels it uses in all (`rndis_filter_device_add`)."""
+        wanted = device.combined or self._default_channels
+        return min(VRSS_CHANNEL_MAX, self._cpus.online.bit_count(), wanted)
+
+    def probe(self, device: VmbusDevice) -> Sleeper[None]:
+        """Open the primary channel and request sub-channels."""
+        yield from self._ops.open(device.primary, self.ring_size)
+        yield NEGOTIATION // 2
+        self._ops.request_subchannels(device, self._channels(device) - 1)
+
+    def resume(self, device: VmbusDevice) -> Sleeper[None]:
+        """`netvsc_resume`: as at the beginning."""
+        yield from self.probe(device)
+
+    def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
+        """`netvsc_sc_open`; a sub-channel that the driver did not request stays closed."""
+        if channel.offer.subchannel_index < self._channels(channel.device):
+            yield from self._ops.open(channel, self.ring_size)
+
+    def set_channels(self, device: VmbusDevice, number: int) -> Sleeper[None]:
+        """`netvsc_set_channels`, what `ethtool -L` does: close all, open as many as requested.
+
+        Raises OSError EINVAL for none, or for more than the host has.
+        """
+        most = min(VRSS_CHANNEL_MAX, 1 + device.offer.subchannels_available)
+        if not 1 <= number <= most:
+            raise OSError(EINVAL, f"the adapter has 1 to {most} channels, not {number}")
+        yield from device.lock.acquire()
+        try:
+            yield from self._ops.disconnect(device)
+            device.combined = number
+            yield from self.probe(device)
+        finally:
+            device.lock.release()
+
+
+def _default_rss(cpus: Cpus) -> int:
+    """max(16, `netif_get_num_default_rss_queues`), which is half the cores."""
+    return max(16, -(-cpus.online.bit_count() // (2 * cpus.profile.threads_per_core)))

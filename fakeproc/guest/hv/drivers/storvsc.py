@@ -1,0 +1,62 @@
+"""`drivers/scsi/storvsc_drv.c`: SCSI, IDE and Fibre Channel controllers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.base.ida import Ida
+from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, ring_size
+
+if TYPE_CHECKING:
+    from fakeproc.guest.cpus import Cpus
+    from fakeproc.guest.hv.channel import Channel, VmbusDevice
+    from fakeproc.guest.hv.channel_ops import ChannelOps
+    from fakeproc.timeline import Sleeper
+
+__all__ = ["Storvsc"]
+
+
+class Storvsc(SimpleDriver):
+    """Makes a SCSI host of a device, and wants a channel for each further CPU."""
+
+    def __init__(self, ops: ChannelOps, cpus: Cpus) -> None:
+        super().__init__(ops, "hv_storvsc", ("ide", "scsi", "fc"), ring_size(128 * KIB))
+        self._cpus = cpus
+        self._hosts = Ida()  # numbers of host<n>
+
+    def probe(self, device: VmbusDevice) -> Sleeper[None]:
+        """Become a SCSI host, open the primary channel, request sub-channels."""
+        device.scsi_host = self._hosts.alloc()
+        device.primary.irq_name = f"pri@storvsc{device.scsi_host}"
+        try:
+            yield from self._ops.open(device.primary, self.ring_size)
+        except OSError:
+            self._free_host(device)
+            raise
+        yield from self._negotiate(device)
+
+    def resume(self, device: VmbusDevice) -> Sleeper[None]:
+        """`storvsc_resume`: the SCSI host has stayed."""
+        yield from super().resume(device)
+        yield from self._negotiate(device)
+
+    def _negotiate(self, device: VmbusDevice) -> Sleeper[None]:
+        """`storvsc_channel_init`."""
+        yield NEGOTIATION
+        if device.type.name != "ide":  # handle_multichannel_storage
+            self._ops.request_subchannels(device, self._cpus.online.bit_count() - 1)
+
+    def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
+        """`handle_sc_creation`."""
+        channel.irq_name = f"sub@storvsc{channel.device.scsi_host}"
+        yield from self._ops.open(channel, self.ring_size)
+
+    def remove(self, device: VmbusDevice) -> Sleeper[None]:
+        """Close every channel and free the SCSI host's number."""
+        yield from super().remove(device)
+        self._free_host(device)
+
+    def _free_host(self, device: VmbusDevice) -> None:
+        if device.scsi_host is not None:
+            self._hosts.free(device.scsi_host)
+            device.scsi_host = None

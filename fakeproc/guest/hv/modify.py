@@ -1,0 +1,89 @@
+"""ModifyChannel: the host shall interrupt another CPU for a channel.
+
+Mirrors `drivers/hv/channel.c: vmbus_send_modifychannel` and
+`channel_mgmt.c: vmbus_onmodifychannel_response`.
+"""
+
+from __future__ import annotations
+
+from errno import EINVAL, EIO
+from typing import TYPE_CHECKING
+
+from fakeproc.guest.log import KERN_ERR
+from fakeproc.protocol.messages import ModifyChannel, ModifyChannelResponse
+
+if TYPE_CHECKING:
+    from fakeproc.guest.hv.channel import Channel
+    from fakeproc.guest.hv.connection import Connection
+    from fakeproc.guest.hv.placement import Placement
+    from fakeproc.guest.log import KernelLog
+    from fakeproc.timeline import Sleeper
+
+__all__ = ["ModifyChannels"]
+
+
+class ModifyChannels:
+    """Sends the messages and counts them; the counters are those of patch 11.
+
+    `reports_refusals` says whether a refusal by the host is an error in the
+    log, as the series has it: without it the sender waits, and knows.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        placement: Placement,
+        log: KernelLog,
+        *,
+        reports_refusals: bool,
+    ) -> None:
+        self.sent = 0
+        self.completed = 0
+        self._connection = connection
+        self._placement = placement
+        self._log = log
+        self._reports_refusals = reports_refusals
+
+    def send(self, channel: Channel, cpu: int) -> None:
+        """`vmbus_send_modifychannel` of the series: post the message, and believe it done.
+
+        Raises OSError EINVAL on a protocol below 4.1, or what posting gives;
+        the channel then stays on its CPU.
+        """
+        if not self._connection.can_retarget:
+            raise OSError(EINVAL, "the host's VMBus protocol has no ModifyChannel message")
+        self._connection.post(ModifyChannel(channel.relid, cpu))
+        self.sent += 1
+        self._moved(channel, cpu)
+
+    def send_and_wait(self, channel: Channel, cpu: int) -> Sleeper[None]:
+        """`vmbus_send_modifychannel` without the series: wait until the host agrees.
+
+        Raises OSError EIO when the host refuses, or cannot be reached.
+        """
+        answer = self._connection.answer(ModifyChannelResponse, channel.relid)
+        try:
+            self._connection.post(ModifyChannel(channel.relid, cpu))
+        except OSError as error:
+            raise OSError(EIO, error.strerror) from error
+        self.sent += 1
+        if self._connection.acknowledges:
+            response = yield answer
+            if isinstance(response, ModifyChannelResponse) and response.status:
+                raise OSError(EIO, f"the host refused to re-target channel {channel.relid}")
+        self._moved(channel, cpu)
+
+    def _moved(self, channel: Channel, cpu: int) -> None:
+        old, channel.target_cpu = channel.target_cpu, cpu
+        self._placement.moved(channel, old)
+
+    def answered(self, response: ModifyChannelResponse) -> None:
+        """`vmbus_onmodifychannel_response`."""
+        self.completed += 1
+        self._connection.arrived(response.relid, response)
+        if response.status and self._reports_refusals:
+            self._log.say(
+                f"hv_vmbus: Error status {response.status:x} in MODIFYCHANNEL response"
+                f" for relid {response.relid}",
+                KERN_ERR,
+            )
