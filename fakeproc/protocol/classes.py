@@ -1,7 +1,7 @@
 """The classes of device that Hyper-V offers, by the names this project gives them.
 
 The GUIDs are those of `include/linux/hyperv.h`.  What Linux makes of a class
-is the guest's business (`fakeproc.guest.hv.device_types`).
+is the guest's business (`fakeproc.guest.hv`).
 """
 
 from __future__ import annotations

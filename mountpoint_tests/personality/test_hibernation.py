@@ -9,6 +9,7 @@ import pytest
 from model.guests import channel_path, interrupt_rows, node_at, read, text, write
 
 from fakeproc import profiles
+from fakeproc.guest.hv.drivers.storvsc import scsi_host
 from fakeproc.machine import Machine
 from fakeproc.profiles import ProfileError
 from fakeproc.timeline import SECOND
@@ -53,7 +54,7 @@ def devices(machine: Machine) -> dict[str, tuple[object, ...]]:
     for name, device in machine.kernel.vmbus.devices.items():
         driver = device.driver.name if device.driver else None
         cpu = device.primary.target_cpu
-        found[name] = (driver, cpu, device.scsi_host, device.primary.state, len(device.channels))
+        found[name] = (driver, cpu, scsi_host(device), device.primary.state, len(device.channels))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fakeproc.files.subjects import device_path, list_line, mask_line
 from fakeproc.files.sys.power import device_power_directory
 from fakeproc.files.tree import Attributes, Directory, Listing, Symlink, constant
+from fakeproc.guest.hv.drivers.hv_pci import pci_function
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.pci.functions import MODELS, PciFunction
 
@@ -118,13 +119,14 @@ def _modalias(function: PciFunction) -> str:
 def pci_bus_directory(kernel: Kernel, device: VmbusDevice) -> Listing:
     """pci<domain>:00/ below the VMBus device, while there is a function."""
 
-    def name() -> str | None:
-        return f"pci{device.pci.domain:04x}:00" if device.pci else None
+    def name() -> tuple[str, ...]:
+        function = pci_function(device)
+        return (f"pci{function.domain:04x}:00",) if function else ()
 
     def make(wanted: str) -> Directory | None:
-        if device.pci is None or wanted != name():
+        function = pci_function(device)
+        if function is None or wanted not in name():
             return None
-        function = device.pci
         return Directory(
             entries={
                 function.address: _function_directory(kernel, device, function),
@@ -134,7 +136,7 @@ def pci_bus_directory(kernel: Kernel, device: VmbusDevice) -> Listing:
             owner=function,
         )
 
-    return Listing(Directory, lambda: () if device.pci is None else (str(name()),), make)
+    return Listing(Directory, name, make)
 
 
 def _function_directory(kernel: Kernel, device: VmbusDevice, function: PciFunction) -> Directory:
@@ -181,10 +183,10 @@ def _links(kernel: Kernel, up: str, driver: str | None = None) -> Listing:
 
     def links() -> dict[str, str]:
         return {
-            device.pci.address: f"{up}{device_path(kernel, device)}"
-            f"/pci{device.pci.domain:04x}:00/{device.pci.address}"
+            function.address: f"{up}{device_path(kernel, device)}"
+            f"/pci{function.domain:04x}:00/{function.address}"
             for device in kernel.vmbus.devices.values()
-            if device.pci is not None and driver in {None, device.pci.model.driver}
+            if (function := pci_function(device)) and driver in {None, function.model.driver}
         }
 
     def make(name: str) -> Symlink | None:

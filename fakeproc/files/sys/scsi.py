@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fakeproc.files.sys.power import device_power_directory
 from fakeproc.files.sys.uevent import synthetic_uevent
 from fakeproc.files.tree import Attributes, Directory, Symlink, constant
+from fakeproc.guest.hv.drivers.storvsc import scsi_host
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
@@ -56,15 +57,15 @@ def uevent_store(_host: int, data: bytes) -> None:
 def scsi_hosts(kernel: Kernel) -> dict[int, VmbusDevice]:
     """The VMBus devices that are SCSI hosts, by host number."""
     return {
-        device.scsi_host: device
+        number: device
         for device in kernel.vmbus.devices.values()
-        if device.scsi_host is not None
+        if (number := scsi_host(device)) is not None
     }
 
 
 def scsi_host_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
     """host<n>/ below the controller's device directory."""
-    number = device.scsi_host or 0
+    number = scsi_host(device) or 0
     up = "../" * (kernel.profile.vmbus.parent.count("/") + 4)
     class_device = Directory(
         (HOST.on(number),),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fakeproc.files.subjects import DeviceChannel
 from fakeproc.files.text.kstrtox import scan_unsigned
 from fakeproc.files.tree import Attributes, Directory
+from fakeproc.guest.hv.drivers.uio import UioDevice
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import Channel
@@ -144,7 +145,7 @@ def monitor_id_show(it: DeviceChannel) -> str:
 
 
 def _shows_ring(it: DeviceChannel) -> bool:
-    return it.channel.device.shows_rings
+    return isinstance(it.channel.device.drvdata, UioDevice)
 
 
 def _ring_size(it: DeviceChannel) -> int:

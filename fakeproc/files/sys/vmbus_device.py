@@ -11,6 +11,7 @@ from fakeproc.files.sys.scsi import scsi_host_directory
 from fakeproc.files.sys.uevent import synthetic_uevent
 from fakeproc.files.sys.vmbus_channel import channel_directory, ring_of
 from fakeproc.files.tree import Attributes, Directory, Node, Symlink, numbered
+from fakeproc.guest.hv.drivers.storvsc import scsi_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,13 +178,14 @@ def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
         return Symlink(f"{root}bus/vmbus/drivers/{bound.name}") if bound else None
 
     def host(number: int) -> Directory | None:
-        return scsi_host_directory(kernel, device) if number == device.scsi_host else None
+        return scsi_host_directory(kernel, device) if number == scsi_host(device) else None
 
     def channels_directory() -> Directory | None:
         return _channels_directory(kernel, device) if device.primary.in_sysfs else None
 
     def hosts() -> tuple[int, ...]:
-        return () if device.scsi_host is None else (device.scsi_host,)
+        number = scsi_host(device)
+        return () if number is None else (number,)
 
     return Directory(
         (DEVICE.on(Device(kernel, device), device),),

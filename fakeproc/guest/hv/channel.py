@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.irq.core import IrqDesc
-    from fakeproc.guest.pci.functions import PciFunction
     from fakeproc.protocol.messages import OfferChannel
 
 __all__ = ["Channel", "ChannelState", "Driver", "VmbusDevice"]
@@ -91,10 +90,7 @@ class VmbusDevice:
     has_channels_directory: bool = True  # until the device is being unregistered
     driver_override: str | None = None
     lock: Mutex = field(default_factory=Mutex)  # device_lock: held while a driver binds or unbinds
-    shows_rings: bool = False  # uio_hv_generic: whether channels/<relid>/ring is there
-    scsi_host: int | None = None  # storvsc: the number of host<n>
-    combined: int | None = None  # netvsc: channels that `ethtool -L` asked for
-    pci: PciFunction | None = None  # hv_pci: the function behind it
+    drvdata: object = None  # the driver's own, from probe to remove (`hv_set_drvdata`)
 
     @property
     def name(self) -> str:

@@ -1,42 +1,51 @@
-"""The drivers of a distribution's kernel, in the order in which they register."""
+"""The drivers of a distribution's kernel, in the order of registration, and their devices."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.hv.drivers.hv_pci import HvPci
+from fakeproc.guest.hv.device_types import HV_UNKNOWN, DeviceType, index_by_class
+from fakeproc.guest.hv.drivers import hv_pci, netvsc, storvsc, uio, utils
 from fakeproc.guest.hv.drivers.hv_sock import HvSock
-from fakeproc.guest.hv.drivers.netvsc import Netvsc
-from fakeproc.guest.hv.drivers.simple import KIB, SimpleDriver, ring_size
-from fakeproc.guest.hv.drivers.storvsc import Storvsc
-from fakeproc.guest.hv.drivers.uio import UioHvGeneric
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Driver
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.guest.pci.functions import Pci
     from fakeproc.guest.personality import Version
 
-__all__ = ["built_in_drivers"]
+__all__ = ["built_in_drivers", "device_type"]
+
+_NO_DRIVER = DeviceType(0x4, "netdirect", "netdirect", perf=True)
+_BY_CLASS = index_by_class(
+    *storvsc.DEVICE_TYPES,
+    *netvsc.DEVICE_TYPES,
+    *hv_pci.DEVICE_TYPES,
+    *uio.DEVICE_TYPES,
+    *utils.DEVICE_TYPES,
+    _NO_DRIVER,
+)
+
+
+def device_type(class_id: UUID) -> DeviceType:
+    """The row of a class GUID (`hv_get_dev_type`), or HV_UNKNOWN."""
+    return _BY_CLASS.get(class_id, HV_UNKNOWN)
 
 
 def built_in_drivers(ops: ChannelOps, cpus: Cpus, pci: Pci, version: Version) -> list[Driver]:
     """Every driver; `version.fcopy_driver` names the one that takes the file copy service."""
-    utils = ("shutdown", "timesync", "heartbeat", "kvp", "vss")
-
-    def has_fcopy(name: str) -> tuple[str, ...]:
-        return ("fcopy",) if name == version.fcopy_driver else ()
-
     return [
-        SimpleDriver(ops, "hv_utils", utils + has_fcopy("hv_utils"), ring_size(12 * KIB)),
-        Storvsc(ops, cpus),
-        SimpleDriver(ops, "hv_balloon", ("balloon",), ring_size(16 * KIB)),
-        SimpleDriver(ops, "hid_hyperv", ("mouse",), ring_size(36 * KIB)),
-        SimpleDriver(ops, "hyperv_keyboard", ("keyboard",), ring_size(36 * KIB)),
-        SimpleDriver(ops, "hyperv_drm", ("framebuffer",), ring_size(256 * KIB)),
-        Netvsc(ops, cpus, version.netvsc_channels),
-        UioHvGeneric(ops, has_fcopy("uio_hv_generic")),
-        HvPci(ops, pci, upwards=version.pci_domain_upwards),
+        utils.utils(ops, fcopy=version.fcopy_driver == "hv_utils"),
+        storvsc.Storvsc(ops, cpus),
+        utils.balloon(ops),
+        utils.mouse(ops),
+        utils.keyboard(ops),
+        utils.display(ops),
+        netvsc.Netvsc(ops, cpus, version.netvsc_channels),
+        uio.UioHvGeneric(ops, fcopy=version.fcopy_driver == "uio_hv_generic"),
+        hv_pci.HvPci(ops, pci, upwards=version.pci_domain_upwards),
         HvSock(ops),
     ]

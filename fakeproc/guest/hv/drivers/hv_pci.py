@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.base.ida import Ida
+from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, ring_size
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
     from fakeproc.guest.hv.channel_ops import ChannelOps
-    from fakeproc.guest.pci.functions import Pci
+    from fakeproc.guest.pci.functions import Pci, PciFunction
     from fakeproc.timeline import Sleeper
 
-__all__ = ["HvPci"]
+__all__ = ["DEVICE_TYPES", "HvPci", "HvPciBus", "pci_function"]
+
+DEVICE_TYPES = (DeviceType(0x5, "vpci", "vpci"),)
+
+
+@dataclass(slots=True)
+class HvPciBus:
+    """What the driver keeps of a device: the bus's domain and, when it was found, the function."""
+
+    domain: int
+    function: PciFunction | None = None
+
+
+def pci_function(device: VmbusDevice) -> PciFunction | None:
+    """The PCI function behind a device, None where it has none (yet)."""
+    return device.drvdata.function if isinstance(device.drvdata, HvPciBus) else None
 
 
 class HvPci(SimpleDriver):
@@ -28,20 +45,26 @@ class HvPci(SimpleDriver):
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
         """Open the channel under the domain's name (patch 4), then look at the bus."""
         wanted = int(device.name.split("-")[1], 16)
-        domain = self._domains.alloc_near(wanted, upwards=self._upwards)
-        device.primary.irq_name = f"vpci:{domain:04x}"
+        bus = HvPciBus(self._domains.alloc_near(wanted, upwards=self._upwards))
+        device.drvdata = bus
+        device.primary.irq_name = f"vpci:{bus.domain:04x}"
         try:
             yield from self._ops.open(device.primary, self.ring_size)
         except OSError:
-            self._domains.free(domain)
+            self._free_domain(device)
             raise
         yield NEGOTIATION
-        device.pci = self._pci.plug(device.offer.pci_model, domain)
+        bus.function = self._pci.plug(device.offer.pci_model, bus.domain)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
         """The function goes first, then the channel is closed."""
-        if device.pci is not None:
-            self._pci.unplug(device.pci)
-            self._domains.free(device.pci.domain)
-            device.pci = None
+        function = pci_function(device)
+        if function is not None:
+            self._pci.unplug(function)
+        self._free_domain(device)
         yield from super().remove(device)
+
+    def _free_domain(self, device: VmbusDevice) -> None:
+        bus, device.drvdata = device.drvdata, None
+        if isinstance(bus, HvPciBus):
+            self._domains.free(bus.domain)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from errno import EINVAL
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import NEGOTIATION, SimpleDriver
 from fakeproc.guest.hv.ring import PAGE_SIZE
 
@@ -14,9 +16,18 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.timeline import Sleeper
 
-__all__ = ["Netvsc"]
+__all__ = ["DEVICE_TYPES", "Netvsc", "NetvscDevice"]
+
+DEVICE_TYPES = (DeviceType(0x3, "netvsc", "netvsc", perf=True),)
 
 VRSS_CHANNEL_MAX = 64  # drivers/net/hyperv/hyperv_net.h
+
+
+@dataclass(slots=True)
+class NetvscDevice:
+    """What the driver keeps of a device: `struct netvsc_device_info`."""
+
+    channels: int  # wanted in all: the default, or what `ethtool -L` requested
 
 
 class Netvsc(SimpleDriver):
@@ -32,18 +43,36 @@ class Netvsc(SimpleDriver):
 
     def _channels(self, device: VmbusDevice) -> int:
         """How many channels it uses in all (`rndis_filter_device_add`)."""
-        wanted = device.combined or self._default_channels
+        info = device.drvdata
+        wanted = info.channels if isinstance(info, NetvscDevice) else self._default_channels
         return min(VRSS_CHANNEL_MAX, self._cpus.online.bit_count(), wanted)
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
-        """Open the primary channel and request sub-channels."""
+        """`netvsc_probe`: with the default number of channels.
+
+        Raises OSError when the primary channel cannot be opened.
+        """
+        device.drvdata = NetvscDevice(self._default_channels)
+        try:
+            yield from self._attach(device)
+        except OSError:
+            device.drvdata = None
+            raise
+
+    def remove(self, device: VmbusDevice) -> Sleeper[None]:
+        """`netvsc_remove`: close every channel and forget how many there were."""
+        yield from super().remove(device)
+        device.drvdata = None
+
+    def resume(self, device: VmbusDevice) -> Sleeper[None]:
+        """`netvsc_resume`: with as many channels as before."""
+        yield from self._attach(device)
+
+    def _attach(self, device: VmbusDevice) -> Sleeper[None]:
+        """`netvsc_attach`: open the primary channel and request sub-channels."""
         yield from self._ops.open(device.primary, self.ring_size)
         yield NEGOTIATION // 2
         self._ops.request_subchannels(device, self._channels(device) - 1)
-
-    def resume(self, device: VmbusDevice) -> Sleeper[None]:
-        """`netvsc_resume`: as at the beginning."""
-        yield from self.probe(device)
 
     def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
         """`netvsc_sc_open`; a sub-channel that the driver did not request stays closed."""
@@ -61,8 +90,8 @@ class Netvsc(SimpleDriver):
         yield from device.lock.acquire()
         try:
             yield from self._ops.disconnect(device)
-            device.combined = number
-            yield from self.probe(device)
+            device.drvdata = NetvscDevice(number)
+            yield from self._attach(device)
         finally:
             device.lock.release()
 

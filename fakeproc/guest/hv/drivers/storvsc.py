@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.base.ida import Ida
+from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, ring_size
 
 if TYPE_CHECKING:
@@ -13,7 +15,25 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.timeline import Sleeper
 
-__all__ = ["Storvsc"]
+__all__ = ["DEVICE_TYPES", "ScsiHost", "Storvsc", "scsi_host"]
+
+DEVICE_TYPES = (
+    DeviceType(0x0, "ide", "storvsc", perf=True),
+    DeviceType(0x1, "scsi", "storvsc", perf=True),
+    DeviceType(0x2, "fc", "storvsc", perf=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScsiHost:
+    """What the driver keeps of a device: the number of its host<n>."""
+
+    number: int
+
+
+def scsi_host(device: VmbusDevice) -> int | None:
+    """The number of a device's SCSI host, None for a device that is none."""
+    return device.drvdata.number if isinstance(device.drvdata, ScsiHost) else None
 
 
 class Storvsc(SimpleDriver):
@@ -26,8 +46,9 @@ class Storvsc(SimpleDriver):
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
         """Become a SCSI host, open the primary channel, request sub-channels."""
-        device.scsi_host = self._hosts.alloc()
-        device.primary.irq_name = f"pri@storvsc{device.scsi_host}"
+        host = ScsiHost(self._hosts.alloc())
+        device.drvdata = host
+        device.primary.irq_name = f"pri@storvsc{host.number}"
         try:
             yield from self._ops.open(device.primary, self.ring_size)
         except OSError:
@@ -48,7 +69,7 @@ class Storvsc(SimpleDriver):
 
     def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
         """`handle_sc_creation`."""
-        channel.irq_name = f"sub@storvsc{channel.device.scsi_host}"
+        channel.irq_name = f"sub@storvsc{scsi_host(channel.device)}"
         yield from self._ops.open(channel, self.ring_size)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
@@ -57,6 +78,6 @@ class Storvsc(SimpleDriver):
         self._free_host(device)
 
     def _free_host(self, device: VmbusDevice) -> None:
-        if device.scsi_host is not None:
-            self._hosts.free(device.scsi_host)
-            device.scsi_host = None
+        number, device.drvdata = scsi_host(device), None
+        if number is not None:
+            self._hosts.free(number)

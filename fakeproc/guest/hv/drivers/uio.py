@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, SimpleDriver, ring_size
 from fakeproc.guest.hv.ring import PAGE_SIZE
 
@@ -12,7 +14,14 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.timeline import Sleeper
 
-__all__ = ["UioHvGeneric"]
+__all__ = ["DEVICE_TYPES", "UioDevice", "UioHvGeneric"]
+
+DEVICE_TYPES = (DeviceType(0xD, "fcopy", "fcopy"),)  # hv_utils takes it on older kernels
+
+
+@dataclass(frozen=True, slots=True)
+class UioDevice:
+    """What the driver keeps of a device, whose rings user space may map."""
 
 
 class UioHvGeneric(SimpleDriver):
@@ -20,8 +29,9 @@ class UioHvGeneric(SimpleDriver):
 
     suspends = False
 
-    def __init__(self, ops: ChannelOps, classes: tuple[str, ...]) -> None:
-        super().__init__(ops, "uio_hv_generic", classes, 512 * PAGE_SIZE)
+    def __init__(self, ops: ChannelOps, *, fcopy: bool) -> None:
+        """`fcopy` says whether it takes the file copy service by itself."""
+        super().__init__(ops, "uio_hv_generic", ("fcopy",) if fcopy else (), 512 * PAGE_SIZE)
 
     def ring_size_of(self, device: VmbusDevice) -> int:
         """`hv_dev_ring_size`: what the class prefers, which only the file copy service does."""
@@ -29,10 +39,10 @@ class UioHvGeneric(SimpleDriver):
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
         """Show the rings to user space."""
-        device.shows_rings = True
+        device.drvdata = UioDevice()
         yield from ()
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
         """Hide them again."""
-        device.shows_rings = False
+        device.drvdata = None
         yield from ()
