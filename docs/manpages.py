@@ -101,7 +101,7 @@ def command_page() -> Iterator[str]:
     yield ".SH EXIT STATUS"
     yield from item("\\fB0\\fR", "It is done.")
     yield from item("\\fB1\\fR", "It cannot be done; a sentence on standard error says why.")
-    yield from item("\\fB2\\fR", "It was asked for in the wrong way.")
+    yield from item("\\fB2\\fR", "A usage error.")
     yield ".PP"
     yield text("`fakeproc run` ends as the command that it runs; see above.")
     yield ".SH ENVIRONMENT"

@@ -263,7 +263,7 @@ def command_page() -> str:
     """Every command."""
     parts = [
         "# The command line\n\n"
-        "The exit status is 0; 1 if it cannot be done; 2 if it was asked for in the wrong way. "
+        "The exit status is 0; 1 for a failure; 2 for a usage error. "
         "What goes wrong is one sentence on standard error. Tables are aligned on a terminal, and "
         "fields between tabs elsewhere. `fakeproc completion` makes a shell complete all of it.\n"
     ]

@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fakeproc._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from fakeproc.access_record import Access
     from fakeproc.api.accesses import Accesses
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from fakeproc.api.machine import Machine
     from fakeproc.api.state import State
     from fakeproc.profiles import Profile, ProfileError
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Access",

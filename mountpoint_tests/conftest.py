@@ -32,7 +32,7 @@ import sys
 sys.stdin.read()
 from fakeproc.mount import umount, registry
 for entry in list(registry.entries()):
-    ending.end_mount(entry.mountpoint)
+    umount.end_mount(entry.mountpoint)
 """
 
 

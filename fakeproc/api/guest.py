@@ -21,8 +21,14 @@ from fakeproc.api.errors import (
     GuestDiedError,
     RefusedError,
 )
-from fakeproc.api.keeper import Warden, python, warden
-from fakeproc.profiles.select import DEFAULT_PROFILE, ClockKind, ProfileChoice, chosen
+from fakeproc.api.keeper import Keeper, python, running_keeper
+from fakeproc.profiles.select import (
+    DEFAULT_PROFILE,
+    ClockKind,
+    ProfileChoice,
+    checked_clock,
+    chosen,
+)
 
 __all__ = ["Guest"]
 
@@ -36,7 +42,7 @@ class _Mounted(NamedTuple):
     root: Path
     log: Path
     pid: int
-    keeper: Warden
+    keeper: Keeper
 
 
 class Guest(Console):
@@ -48,8 +54,8 @@ class Guest(Console):
 
     It is served by a process of its own, which ends with this one, however
     that ends.  `profile` is the name of one that is built in, the path of a
-    file, or a `fakeproc.Profile`; `kernel` and `cpus` are what is to be
-    different about it.  With `allow_other`, other users may look, as far as
+    file, or a `fakeproc.Profile`; `kernel`, `cpus` and `seed` are what is to
+    be different about it.  With `allow_other`, other users may look, as far as
     the modes of the files let them.
     """
 
@@ -60,10 +66,11 @@ class Guest(Console):
         kernel: str | None = None,
         cpus: int | None = None,
         clock: ClockKind = "manual",
+        seed: int | None = None,
         allow_other: bool = False,
     ) -> None:
-        self._profile = chosen(profile, kernel, cpus)
-        self._clock = clock
+        self._profile = chosen(profile, kernel, cpus, seed)
+        self._clock = checked_clock(clock)
         self._allow_other = allow_other
         self._mounted: _Mounted | None = None
         self._can_run = False
@@ -74,7 +81,7 @@ class Guest(Console):
         """Mount it, where there is no `with`.  Raises CannotMountError, GuestDiedError."""
         if self._mounted is not None:
             raise FakeprocError("this guest is mounted already: make another Guest")
-        keeper = warden()
+        keeper = running_keeper()
         answer = keeper.ask(
             do="mount",
             profile=self._profile.model_dump_json(by_alias=True),

@@ -1,4 +1,4 @@
-"""The warden, seen from the process whose guests it keeps: see `warden_process`."""
+"""The keeper, seen from the process whose guests it keeps: see `keeper_process`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from fakeproc.api.errors import FakeprocError
 
-__all__ = ["Warden", "python", "warden"]
+__all__ = ["Keeper", "python", "running_keeper"]
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 
@@ -33,8 +33,8 @@ def python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", code, *arguments]
 
 
-class Warden:
-    """A running warden, and the way to ask it."""
+class Keeper:
+    """A running keeper, and the way to ask it."""
 
     def __init__(self) -> None:
         self._of = os.getpid()
@@ -55,11 +55,11 @@ class Warden:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs, and is this process's own and not that of one that has forked."""
+        """True if it runs and was started by this process (not inherited over a fork)."""
         return self._of == os.getpid() and self._process.poll() is None
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Have something done.  Raises FakeprocError if it cannot answer."""
+        """Send a request and return the answer.  Raises FakeprocError where none comes."""
         try:
             with self._lock:
                 self._socket.sendall(json.dumps(request).encode() + b"\n")
@@ -86,23 +86,23 @@ class Warden:
 
 
 class _Current:
-    """The warden of this process, if it has one."""
+    """The keeper of this process, if it has one."""
 
-    warden: Warden | None = None
+    keeper: Keeper | None = None
     lock = Lock()
 
 
-def warden() -> Warden:
-    """The warden of this process, started if need be."""
+def running_keeper() -> Keeper:
+    """The keeper of this process, started if need be."""
     with _Current.lock:
-        if _Current.warden is None or not _Current.warden.is_usable:
+        if _Current.keeper is None or not _Current.keeper.is_usable:
             _close()
-            _Current.warden = Warden()
-        return _Current.warden
+            _Current.keeper = Keeper()
+        return _Current.keeper
 
 
 @atexit.register
 def _close() -> None:
-    if _Current.warden is not None:
-        _Current.warden.close()
-        _Current.warden = None
+    if _Current.keeper is not None:
+        _Current.keeper.close()
+        _Current.keeper = None

@@ -1,10 +1,10 @@
-"""The warden itself: a process that starts the daemons of another's guests, and ends them.
+"""The keeper: a process that starts the daemons of another's guests, and ends them.
 
-It is forked from by whoever wants a guest soon, as everything that takes long
-to import is here already.  It has a session of its own, so that what ends a
-whole process group (Ctrl-C, `kill -9 -PGID`) leaves it time to unmount; and it
-ends, with all its guests, when nobody holds the other end of its socket any
-more, however that came about.  The daemons in turn end when it does.
+It forks the daemons, so that what takes long to import is imported once.  It
+has a session of its own, so that what ends a whole process group (Ctrl-C,
+`kill -9 -PGID`) leaves it time to unmount.  It ends, with all its guests, when
+no process holds the other end of its socket any more, however that came about.
+The daemons in turn end when it does.
 
 The requests are lines of JSON, and so are the answers.
 """
@@ -12,25 +12,22 @@ The requests are lines of JSON, and so are the answers.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fakeproc.machine import Machine
 from fakeproc.mount import libfuse, mountpoints, registry
-from fakeproc.mount.daemon import serve
 from fakeproc.mount.mountinfo import UnmountError
 from fakeproc.mount.mountpoints import MountError
-from fakeproc.mount.processes import Process, Report, detached, end
+from fakeproc.mount.processes import Process, adopt_orphans, end
+from fakeproc.mount.start import DaemonDiedError, adopted_by, start
 from fakeproc.profiles import Profile
-from fakeproc.run.namespace import adopt_orphans, die_with_parent
 
 __all__ = ["main"]
 
@@ -40,18 +37,18 @@ _PATIENCE = 5.0
 _LAST_WORDS = 20  # lines of a daemon's log
 
 
-class _Ward(NamedTuple):
+class _Kept(NamedTuple):
     """A mounted guest."""
 
     daemon: Process
     log: Path
 
 
-class _Warden:
+class _Keeper:
     """The guests, by the directory that they are mounted in."""
 
     def __init__(self) -> None:
-        self._wards: dict[Path, _Ward] = {}
+        self._guests: dict[Path, _Kept] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked."""
@@ -69,51 +66,41 @@ class _Warden:
         except (MountError, OSError) as error:
             root.rmdir()
             return {"cannot": str(error)}
-        warden = os.getpid()
-
-        def daemon(report: Report) -> None:
-            layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-            logging.basicConfig(level=logging.INFO, format=layout)
-            # The process in between, which made the session, is about to end.
-            while os.getppid() == os.getsid(0):
-                time.sleep(0.0005)
-            die_with_parent(signal.SIGTERM)
-            if os.getppid() != warden:
-                return
-            try:
-                serve(Machine(profile, clock), root, allow_other, report.ready)
-            except MountError as error:
-                report.failed(str(error))
-
-        failure = detached(daemon, log)
+        keeper = os.getpid()
+        try:
+            start(lambda: Machine(profile, clock), root, allow_other, lambda: adopted_by(keeper))
+        except DaemonDiedError:
+            return {"died": self._buried(root, log)}
+        except MountError as error:
+            self._clear(root)
+            return {"cannot": str(error)}
         entry = registry.entry_of(root)
-        if failure is None and entry is not None:
-            self._wards[root] = _Ward(entry.process, log)
-            return {"root": str(root), "log": str(log), "pid": entry.process.pid}
-        words = _last_words(log)
-        self._clear(root)
-        if failure:
-            said = [line for line in words.splitlines() if line.startswith("fuse")]
-            return {"cannot": ": ".join((failure, *said[-1:]))}
-        return {"died": words}
+        if entry is None:  # it has ended just after it was ready
+            return {"died": self._buried(root, log)}
+        self._guests[root] = _Kept(entry.process, log)
+        return {"root": str(root), "log": str(log), "pid": entry.process.pid}
 
     def _end(self, root: Path) -> dict[str, Any]:
-        ward = self._wards.pop(root)
-        if not ward.daemon.is_alive():
-            words = _last_words(ward.log)
-            self._clear(root)
-            return {"died": words}
-        by_itself = end(ward.daemon, _PATIENCE)
+        guest = self._guests.pop(root)
+        if not guest.daemon.is_alive():
+            return {"died": self._buried(root, guest.log)}
+        by_itself = end(guest.daemon, _PATIENCE)
         self._clear(root)
         return {"ended": by_itself}
 
+    def _buried(self, root: Path, log: Path) -> str:
+        """The last words of a daemon that has died; nothing of its mount is left."""
+        words = _last_words(log)
+        self._clear(root)
+        return words
+
     def end_all(self) -> None:
         """Leave nothing behind."""
-        for ward in self._wards.values():
+        for guest in self._guests.values():
             with suppress(ProcessLookupError):
-                os.kill(ward.daemon.pid, signal.SIGTERM)
-        for root, ward in self._wards.items():
-            end(ward.daemon, _PATIENCE)
+                os.kill(guest.daemon.pid, signal.SIGTERM)
+        for root, guest in self._guests.items():
+            end(guest.daemon, _PATIENCE)
             self._clear(root)
 
     def _clear(self, root: Path) -> None:
@@ -138,16 +125,16 @@ def main() -> None:
     adopt_orphans()
     with suppress(libfuse.BindingError):
         libfuse.load()  # what its daemons will need is loaded once
-    warden = _Warden()
+    keeper = _Keeper()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         lines = connection.makefile()
         try:
             for line in lines:
-                connection.sendall(json.dumps(warden.answer(json.loads(line))).encode() + b"\n")
+                connection.sendall(json.dumps(keeper.answer(json.loads(line))).encode() + b"\n")
         except ConnectionError:
             pass  # nobody waits for the answer any more
         finally:
-            warden.end_all()
+            keeper.end_all()
 
 
 if __name__ == "__main__":

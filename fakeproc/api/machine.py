@@ -17,7 +17,13 @@ from fakeproc.api.errors import RefusedError
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Directory, Node, Symlink
 from fakeproc.mount.libfuse import Caller
-from fakeproc.profiles.select import DEFAULT_PROFILE, ClockKind, ProfileChoice, chosen
+from fakeproc.profiles.select import (
+    DEFAULT_PROFILE,
+    ClockKind,
+    ProfileChoice,
+    checked_clock,
+    chosen,
+)
 from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
 from fakeproc.vfs.operations import Operations
 from fakeproc.vfs.permissions import own_ids
@@ -58,8 +64,9 @@ class Machine(Console):
         kernel: str | None = None,
         cpus: int | None = None,
         clock: ClockKind = "manual",
+        seed: int | None = None,
     ) -> None:
-        machine = emulated.Machine(chosen(profile, kernel, cpus), clock)
+        machine = emulated.Machine(chosen(profile, kernel, cpus, seed), checked_clock(clock))
         self._boundary = boundary = Boundary(machine)
         roots = {
             "proc": proc_root(machine),

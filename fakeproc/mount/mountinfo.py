@@ -95,7 +95,7 @@ def _umount2(mountpoint: Path, lazily: bool) -> str | None:
 def _fusermount(mountpoint: Path, lazily: bool) -> str | None:
     program = fusermount()
     if program is None:
-        return "there is no fusermount3; install the package fuse3"
+        return "fusermount3 is missing; install the package fuse3"
     command = [program, "-u", *(["-z"] if lazily else []), "--", str(mountpoint)]
     # In English, and only ours: "fusermount3: failed to unmount …".
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

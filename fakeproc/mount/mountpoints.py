@@ -71,8 +71,8 @@ def check(mountpoint: Path, allow_other: bool) -> str | None:
     return cleared
 
 
-def check_machine(allow_other: bool) -> None:
-    """Raise MountError if this user can mount nowhere."""
+def check_device() -> None:
+    """Raise MountError if this user cannot open the FUSE device, or no library speaks to it."""
     if not FUSE_DEVICE.exists():
         raise MountError(
             f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
@@ -81,17 +81,22 @@ def check_machine(allow_other: bool) -> None:
     if not os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
         raise MountError(
             f"you may not use {FUSE_DEVICE}: its mode must be 0666 for ordinary users "
-            f"('chmod 666 {FUSE_DEVICE}' as root), or mount as root"
+            f"('chmod 666 {FUSE_DEVICE}' as root), or run as root"
         )
     try:
         libfuse.load()
     except libfuse.BindingError as missing:
         raise MountError(str(missing)) from missing
+
+
+def check_machine(allow_other: bool) -> None:
+    """Raise MountError if this user can mount nowhere."""
+    check_device()
     if os.geteuid() == 0:
         return
     if fusermount() is None:
         raise MountError(
-            "there is no fusermount3, by which ordinary users mount: install the package fuse3"
+            "fusermount3, by which ordinary users mount, is missing: install the package fuse3"
         )
     if allow_other and not _users_may_allow_other():
         raise MountError(

@@ -1,7 +1,8 @@
-"""Who is alive, and going into the background."""
+"""Processes: which of them live, going into the background, and who ends with whom."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -11,9 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Process", "Report", "detached", "end"]
+__all__ = ["Process", "Report", "adopt_orphans", "detached", "die_with_parent", "end"]
 
 logger = logging.getLogger(__name__)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Process(NamedTuple):
@@ -121,3 +127,23 @@ def _become_daemon(daemon: Callable[[Report], None], log: Path, sending: int) ->
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of the descendants whose own parent ends, instead of init."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(signum: signal.Signals) -> None:
+    """Get this signal when the parent ends, however it ends.
+
+    The kernel forgets it when a process changes who it is: call it after
+    making a user namespace.
+    """
+    _prctl(_PR_SET_PDEATHSIG, int(signum))
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), "prctl")

@@ -68,8 +68,6 @@ def _check_there_is_something_to_end(mountpoint: Path, mounts: list[Mount]) -> N
                 f"{mountpoint} is a part of the mount on {mountpoint.parent}: "
                 f"say 'fakeproc umount {mountpoint.parent}'"
             )
-        raise NotMountedError(
-            f"nothing of fakeproc is mounted on {mountpoint}; 'fakeproc list' shows what is where"
-        )
+        raise NotMountedError(f"{mountpoint} is not a fakeproc mount (see 'fakeproc list')")
     if not all(mount.may_be_unmounted for mount in mounts):
         raise NotMountedError(f"{mountpoint} is mounted by another user")

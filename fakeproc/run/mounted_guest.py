@@ -56,10 +56,7 @@ class MountedGuest(Guest):
                 f"the daemon of {mountpoint} has died; clear it with 'fakeproc umount {mountpoint}'"
             )
         if not is_here and (entry is None or not entry.is_alive()):
-            raise GuestError(
-                f"nothing of fakeproc is mounted on {mountpoint}; "
-                "'fakeproc list' shows what is where"
-            )
+            raise GuestError(f"{mountpoint} is not a fakeproc mount (see 'fakeproc list')")
         super().__init__(mountpoint, mountpoint.name if entry is None else entry.profile)
         # It may be the own guest of another run, mounted where only that one sees it.
         self._elsewhere = None if is_here or entry is None else entry.process

@@ -9,14 +9,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 from pathlib import Path
 
 __all__ = [
     "NamespaceError",
-    "adopt_orphans",
     "bind",
-    "die_with_parent",
     "join",
     "mount_tmpfs",
     "private_mounts",
@@ -31,8 +28,6 @@ _MS_RDONLY = 1
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 
 _SYSCTL = Path("/proc/sys")
 
@@ -157,17 +152,3 @@ def _mount(
     _check(
         _libc.mount(source_, target_, file_system_, ctypes.c_ulong(flags), options_), str(target)
     )
-
-
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends."""
-    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
-
-
-def die_with_parent(signum: signal.Signals) -> None:
-    """Get this signal when the parent ends, however it ends.
-
-    The kernel forgets it when a process changes who it is: to be called after
-    a user namespace was made.
-    """
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0), "prctl")

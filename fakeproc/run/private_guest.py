@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from fakeproc.mount import libfuse, mountpoints, registry
-from fakeproc.mount.daemon import serve
+from fakeproc.mount import mountpoints, registry
 from fakeproc.mount.mountinfo import UnmountError
-from fakeproc.mount.mountpoints import FUSE_DEVICE, MountError
-from fakeproc.mount.processes import Report, detached, end
+from fakeproc.mount.mountpoints import MountError
+from fakeproc.mount.processes import end
+from fakeproc.mount.start import Prepare, adopted_by, start
 from fakeproc.run.mounted_guest import Guest, GuestError, MountedGuest
-from fakeproc.run.namespace import die_with_parent, private_mounts
+from fakeproc.run.namespace import private_mounts
 from fakeproc.run.signals import Mask, release_signals
 
 if TYPE_CHECKING:
@@ -29,18 +25,19 @@ __all__ = ["OwnGuest", "mount_to_keep"]
 # A daemon that is busy with a long request is waited for.
 _PATIENCE = 5.0
 
-Prepare: TypeAlias = Callable[[], None]
-
 
 class OwnGuest(Guest):
-    """A guest for the time of a command, mounted where nobody else sees it.
+    """A guest that lives as long as the command, mounted where nobody else sees it.
 
     For an ordinary user that is a user namespace, in which they may mount, so
     that no fusermount3 is needed.  Raises GuestError where nobody can mount.
     """
 
     def __init__(self, machine: Machine) -> None:
-        _check_device()
+        try:
+            mountpoints.check_device()
+        except MountError as error:
+            raise GuestError(str(error)) from error
         self._machine = machine
         directory = tempfile.mkdtemp(prefix="guest-", dir=registry.run_directory())
         super().__init__(Path(directory), machine.profile.name)
@@ -54,16 +51,11 @@ class OwnGuest(Guest):
         supervisor = os.getpid()
 
         def prepare() -> None:
-            # The process in between, which made the session, is about to end.
-            while os.getppid() == os.getsid(0):
-                time.sleep(0.001)
-            die_with_parent(signal.SIGTERM)
-            if os.getppid() != supervisor:
-                raise GuestError("the command has ended already")
+            adopted_by(supervisor)
             release_signals(mask)
 
-        # Whoever is in the namespace may look; nobody else can.
-        _serve(self._machine, self.mountpoint, allow_other=True, prepare=prepare)
+        # Every process in the namespace may look; no other process can.
+        _start(self._machine, self.mountpoint, allow_other=True, prepare=prepare)
         entry = registry.entry_of(self.mountpoint)
         self.daemon = None if entry is None else entry.process
 
@@ -88,7 +80,7 @@ def mount_to_keep(machine: Machine) -> MountedGuest:
     place = Path(tempfile.mkdtemp(prefix="fakeproc-"))
     try:
         mountpoints.check(place, allow_other=False)
-        _serve(machine, place, allow_other=os.geteuid() == 0, prepare=lambda: None)
+        _start(machine, place, allow_other=os.geteuid() == 0)
     except MountError as error:
         place.rmdir()
         raise GuestError(str(error)) from error
@@ -98,40 +90,10 @@ def mount_to_keep(machine: Machine) -> MountedGuest:
     return MountedGuest(place)
 
 
-def _check_device() -> None:
-    """Raise GuestError where this user cannot mount a FUSE file system, not even in a namespace."""
-    if not FUSE_DEVICE.exists():
-        raise GuestError(
-            f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
-            f"container with --device {FUSE_DEVICE} --cap-add SYS_ADMIN"
-        )
-    # No way round by fusermount3: libfuse asks for it only where the device opens.
-    if not os.access(FUSE_DEVICE, os.R_OK | os.W_OK):
-        raise GuestError(
-            f"you may not use {FUSE_DEVICE}: its mode must be 0666 for ordinary users "
-            f"('chmod 666 {FUSE_DEVICE}' as root), or run as root"
-        )
+def _start(
+    machine: Machine, place: Path, allow_other: bool, prepare: Prepare = lambda: None
+) -> None:
     try:
-        libfuse.load()
-    except libfuse.BindingError as missing:
-        raise GuestError(str(missing)) from missing
-
-
-def _serve(machine: Machine, place: Path, allow_other: bool, prepare: Prepare) -> None:
-    """Have a daemon serve, after it has prepared itself; return when it does."""
-    log = registry.log_of(place)
-
-    def daemon(report: Report) -> None:
-        layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-        logging.basicConfig(level=logging.INFO, format=layout)
-        try:
-            prepare()
-            serve(machine, place, allow_other, report.ready)
-        except (MountError, GuestError) as error:
-            report.failed(str(error))
-
-    failure = detached(daemon, log)
-    if failure is not None:
-        said = [line for line in log.read_text().splitlines() if line.startswith("fuse")]
-        failure = failure or f"the daemon ended before the tree could be read; see {log}"
-        raise GuestError(": ".join((failure, *said[-1:])))
+        start(lambda: machine, place, allow_other, prepare)
+    except MountError as error:
+        raise GuestError(str(error)) from error

@@ -25,10 +25,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from fakeproc.mount.processes import adopt_orphans, die_with_parent
 from fakeproc.run.binds import open_window
 from fakeproc.run.descendants import end_descendants
 from fakeproc.run.mounted_guest import Guest, GuestError
-from fakeproc.run.namespace import NamespaceError, adopt_orphans, die_with_parent
+from fakeproc.run.namespace import NamespaceError
 from fakeproc.run.shell import shell
 from fakeproc.run.signals import Mask, attend, end_as, hold_signals, release_signals
 
@@ -67,7 +68,7 @@ def _child(work: Callable[[], None]) -> int:
     except (GuestError, NamespaceError) as error:
         _say(str(error))
     except BaseException as error:  # noqa: BLE001 - must not become a second front
-        _say(f"this is a mistake in fakeproc: {error!r}")
+        _say(f"internal error (please report): {error!r}")
     finally:
         os._exit(_FAILURE)
 
@@ -147,7 +148,10 @@ def _why_closed(guest: Guest, error: OSError) -> str:
             f"you may not look into {guest.mountpoint} ({error.strerror}): whoever mounted it "
             "has not used --allow-other"
         )
-    return f"no window on {guest.mountpoint} can be opened: {error.filename}: {error.strerror}"
+    return (
+        f"cannot bind the files of {guest.mountpoint} over /proc and /sys: "
+        f"{error.filename}: {error.strerror}"
+    )
 
 
 def _restore_dispositions() -> None:

@@ -98,13 +98,13 @@ import os, sys, time
 import fakeproc
 one, other = fakeproc.Guest().open(), fakeproc.Guest().open()
 held = (one.proc / "stat").open()
-warden = int(open(f"/proc/{one.pid}/stat").read().rpartition(")")[2].split()[1])
-print(one.root, other.root, one.pid, other.pid, warden, flush=True)
+keeper = int(open(f"/proc/{one.pid}/stat").read().rpartition(")")[2].split()[1])
+print(one.root, other.root, one.pid, other.pid, keeper, flush=True)
 """
 
 
 def holder(script: str) -> tuple[subprocess.Popen[str], list[str], list[int]]:
-    """A process that holds two guests: it, their roots, their daemons and their warden."""
+    """A process that holds two guests: it, their roots, their daemons and their keeper."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER + script],
         stdout=subprocess.PIPE,
@@ -121,8 +121,8 @@ def holder(script: str) -> tuple[subprocess.Popen[str], list[str], list[int]]:
     [
         pytest.param(lambda process, pids: process.kill(), id="killed"),
         pytest.param(lambda process, pids: os.killpg(process.pid, signal.SIGKILL), id="all killed"),
-        pytest.param(lambda process, pids: os.kill(pids[2], signal.SIGKILL), id="warden killed"),
-        pytest.param(lambda process, pids: os.kill(pids[2], signal.SIGTERM), id="warden ended"),
+        pytest.param(lambda process, pids: os.kill(pids[2], signal.SIGKILL), id="keeper killed"),
+        pytest.param(lambda process, pids: os.kill(pids[2], signal.SIGTERM), id="keeper ended"),
     ],
 )
 def test_who_dies_leaves_nothing_mounted(end) -> None:
@@ -137,7 +137,7 @@ def test_who_dies_leaves_nothing_mounted(end) -> None:
         process.kill()
         process.communicate()
     for root in roots:
-        if Path(root).exists():  # an empty directory, where the warden could not remove it
+        if Path(root).exists():  # an empty directory, where the keeper could not remove it
             Path(root).rmdir()
 
 

@@ -93,7 +93,7 @@ def test_a_real_guest_goes_with_the_computers_clock(fresh_guest) -> None:
 def assert_rate(guest, rate: int) -> None:
     """Interrupts a second of IRQ 39, as far as the moments of two readings are known.
 
-    A text that was measured for its length is read within 50 ms (glimpses.py).
+    A text that was measured for its length is read within 50 ms (vfs/cache.py).
     """
     counts, begins, ends = [], [], []
     for _ in range(2):

@@ -1,0 +1,85 @@
+"""`fakeproc mount`."""
+
+# ruff: noqa: PLC0415 - `fakeproc --help` is not to wait for what only a mount needs
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from fakeproc.cli.options import (
+    Failure,
+    MachineOptions,
+    chosen_machine,
+    example,
+    machine_options,
+    mountpoint_argument,
+    sentence,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fakeproc.machine import Machine
+
+__all__ = ["mount"]
+
+
+@click.command(
+    epilog=example(
+        "fakeproc mount /tmp/guest",
+        "echo 3 > /tmp/guest/proc/irq/39/smp_affinity_list",
+    )
+)
+@machine_options
+@click.option("--allow-other", is_flag=True, help="Let other users in, as far as the modes do.")
+@click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
+@mountpoint_argument
+def mount(
+    mountpoint: str, allow_other: bool, foreground: bool, **options: Unpack[MachineOptions]
+) -> None:
+    """Mount a guest on the empty directory MOUNTPOINT.
+
+    Returns when it can be read; a daemon in the background serves it.
+    """
+    from fakeproc.mount import mountpoints
+
+    machine = chosen_machine(options)
+
+    def say_mounted() -> None:
+        click.echo(
+            f"mounted {machine.profile.name} on {mountpoint}; "
+            f"try: cat {mountpoint}/proc/interrupts; end with: fakeproc umount {mountpoint}"
+        )
+
+    try:
+        place = mountpoints.resolved(mountpoint)
+        with mountpoints.reserved(place):
+            cleared = mountpoints.check(place, allow_other)
+            if cleared is not None:
+                click.echo(cleared)
+            if foreground:
+                _serve_here(machine, place, allow_other, say_mounted)
+            else:
+                _serve_in_the_background(machine, place, allow_other)
+                say_mounted()
+    except (mountpoints.MountError, OSError) as error:
+        raise Failure(sentence(error)) from error
+
+
+def _serve_here(
+    machine: Machine, place: Path, allow_other: bool, on_ready: Callable[[], None]
+) -> None:
+    from fakeproc.mount.daemon import serve
+    from fakeproc.mount.start import log_to_standard_error
+
+    log_to_standard_error()
+    serve(machine, place, allow_other, on_ready)
+
+
+def _serve_in_the_background(machine: Machine, place: Path, allow_other: bool) -> None:
+    from fakeproc.mount.start import start
+
+    start(lambda: machine, place, allow_other)

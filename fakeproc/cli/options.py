@@ -1,0 +1,193 @@
+"""What the subcommands share: how they fail, and the options that say which machine is meant."""
+
+# ruff: noqa: PLC0415 - `fakeproc --help` imports nothing that only a machine needs
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from fakeproc.defaults import DEFAULT_PROFILE, MAX_CPUS, MAX_SEED
+
+if TYPE_CHECKING:
+    from fakeproc.machine import Machine
+
+__all__ = [
+    "BadInput",
+    "Failure",
+    "MachineOptions",
+    "chosen_machine",
+    "complete_words",
+    "example",
+    "machine_options",
+    "mountpoint_argument",
+    "print_table",
+    "profile_words",
+    "sentence",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+
+DEFAULT_CLOCK = "real"
+
+
+class Failure(click.ClickException):
+    """One sentence for the user: it cannot be done."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """Print it, as other commands do."""
+        click.echo(f"fakeproc: {self.format_message()}", file=file, err=file is None)
+
+
+class BadInput(Failure):
+    """One sentence for the user: a usage error."""
+
+    exit_code = 2
+
+
+def sentence(error: Exception) -> str:
+    """An exception as one sentence: the file, and what is wrong with it."""
+    if isinstance(error, OSError) and error.errno:
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error)
+
+
+def example(*lines: str) -> str:
+    """The epilog of a help text."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+# -- Completion in a shell ---------------------------------------------------------------
+
+
+def complete_words(known: Callable[[], Mapping[str, str]], path: str = "") -> Completer:
+    """Offer the known words, each with what it means; where none fits, a "dir" or "file"."""
+
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        found = [
+            CompletionItem(word, help=meaning)
+            for word, meaning in known().items()
+            if word.startswith(incomplete)
+        ]
+        return found if found or not path else [CompletionItem(incomplete, type=path)]
+
+    return complete
+
+
+def profile_words() -> Mapping[str, str]:
+    """The built-in profiles, each with its description."""
+    from fakeproc.profiles import description, names
+
+    return {name: description(name) for name in names()}
+
+
+def _kernel_words() -> Mapping[str, str]:
+    from fakeproc.profiles.kernels import KERNELS
+
+    return {name: f"{version}, series {series}" for name, (version, series) in KERNELS.items()}
+
+
+mountpoint_argument = click.argument("mountpoint", shell_complete=complete_words(dict, "dir"))
+
+
+# -- Which machine -----------------------------------------------------------------------
+
+
+class MachineOptions(TypedDict):
+    """The options that say which machine is meant; None where an option is not given."""
+
+    profile: str | None
+    kernel: str | None
+    cpus: int | None
+    seed: int | None
+    clock: str | None
+
+
+_OPTIONS = (
+    click.option(
+        "--profile",
+        metavar="NAME|FILE.toml",
+        help="Which machine; 'fakeproc profiles' lists the built-in ones."
+        f"  [default: {DEFAULT_PROFILE}]",
+        shell_complete=complete_words(profile_words, "file"),
+    ),
+    click.option(
+        "--kernel",
+        metavar="NAME",
+        help="Which kernel it runs, if not the profile's; 'fakeproc kernels' lists them.",
+        shell_complete=complete_words(_kernel_words),
+    ),
+    click.option(
+        "--cpus",
+        type=click.IntRange(1, MAX_CPUS),
+        metavar="N",
+        help="How many CPUs it has, if not the profile's number.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, MAX_SEED),
+        metavar="N",
+        help="The seed of all chance, if not the profile's.",
+    ),
+    click.option(
+        "--clock",
+        type=click.Choice(["real", "manual"]),
+        help="Whether time passes by itself, or only by a write to host/clock."
+        f"  [default: {DEFAULT_CLOCK}]",
+    ),
+)
+
+
+def machine_options(command: F) -> F:
+    """Add the options that say which machine is meant, in the order of the help text."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def chosen_machine(options: MachineOptions) -> Machine:
+    """The machine that the options name.  Raises BadInput."""
+    from fakeproc.machine import Machine
+    from fakeproc.profiles import ProfileError
+    from fakeproc.profiles.select import chosen
+
+    try:
+        profile = chosen(
+            options["profile"] or DEFAULT_PROFILE,
+            options["kernel"],
+            options["cpus"],
+            options["seed"],
+        )
+    except ProfileError as error:
+        raise BadInput(str(error)) from error
+    return Machine(profile, "manual" if options["clock"] == "manual" else "real")
+
+
+# -- Tables ------------------------------------------------------------------------------
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for a person, or lines of fields between tabs for a program."""
+    if not sys.stdout.isatty():
+        for row in (columns, *rows):
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        # Paths are folded, never cut: they are there to be copied.
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)
