@@ -136,7 +136,7 @@ PLACEHOLDERS = (
     (r"(?<=/irq/)\d+(?=/|$)", "<n>"),
     (r"(?<=/msi_irqs/)\d+(?=/|$)", "<n>"),
     (r"(?<=/channels/)\d+(?=/|$)", "<relid>"),
-    (r"(?<=/)(cpu|node|host|index)\d+(?=/|$)", r"\1<n>"),
+    (r"(?<=/)(cpu|machinecheck|node|host|index)\d+(?=/|$)", r"\1<n>"),
     (r"(?<=/bus/vmbus/drivers/)[^/]+", "<driver>"),
     (r"(?<=/hugepages-)\d+(?=kB)", "<size>"),
     (r"^.*(?=/power/)", "<any device>"),

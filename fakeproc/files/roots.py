@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import TYPE_CHECKING
 
+import fakeproc.files.sys
 from fakeproc.files.host.console import CONSOLE
 from fakeproc.files.proc.interrupts import interrupts_file
 from fakeproc.files.proc.irq import irq_directory
 from fakeproc.files.proc.stat import softirqs_file, stat_file
 from fakeproc.files.proc.system import SYSTEM
 from fakeproc.files.subjects import device_path
-from fakeproc.files.sys.bus_cpu import bus_cpu_directory
-from fakeproc.files.sys.cpu import cpu_root_directory
-from fakeproc.files.sys.dmi import dmi_id_directory
+from fakeproc.files.sys.bus import bus_directory, class_directory
+from fakeproc.files.sys.device import directory_of
 from fakeproc.files.sys.kernel_irq import kernel_irq_directory
-from fakeproc.files.sys.node import bus_node_directory, node_root_directory
 from fakeproc.files.sys.pci import bus_pci_directory
 from fakeproc.files.sys.scsi import scsi_hosts
 from fakeproc.files.sys.vmbus import vmbus_directory
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from fakeproc.machine import Machine
 
 __all__ = ["host_root", "proc_root", "sys_root"]
+
+# Each module of files/sys registers what its devices show (`device.shows`) when it is imported.
+for _module in pkgutil.iter_modules(fakeproc.files.sys.__path__, "fakeproc.files.sys."):
+    importlib.import_module(_module.name)
 
 
 def proc_root(machine: Machine) -> Directory:
@@ -50,43 +55,43 @@ def host_root(machine: Machine) -> Directory:
 def sys_root(machine: Machine) -> Directory:
     """/sys, with an empty directory wherever a real subtree may be hung."""
     kernel = machine.kernel
+    devices = kernel.devices
     empty = Directory()
-    dmi = dmi_id_directory(kernel)
+
+    def bus(name: str) -> Directory | None:
+        found = devices.buses.get(name)
+        return None if found is None else bus_directory(kernel, found)
+
+    def class_(name: str) -> Directory | None:
+        found = devices.classes.get(name)
+        return None if found is None else class_directory(found)
+
     return Directory(
         entries={
             "block": empty,
             "bus": Directory(
                 entries={
-                    "cpu": bus_cpu_directory(kernel),
-                    "node": bus_node_directory(kernel),
                     "pci": bus_pci_directory(kernel),
                     "scsi": _empty_bus(),
                     "vmbus": vmbus_directory(kernel),
-                }
+                },
+                listings=(Listing(Directory, lambda: devices.buses, bus),),
             ),
             "class": Directory(
                 entries={
                     "block": empty,
-                    "dmi": Directory(entries={"id": Symlink("../../devices/virtual/dmi/id")}),
                     "net": empty,
                     "scsi_device": empty,
                     "scsi_disk": empty,
                     "scsi_generic": empty,
                     "scsi_host": Directory(listings=(_scsi_host_links(kernel),)),
-                }
+                },
+                listings=(Listing(Directory, lambda: devices.classes, class_),),
             ),
             "dev": Directory(entries={"block": empty, "char": empty}),
             "devices": Directory(
-                entries={
-                    "system": Directory(
-                        entries={
-                            "cpu": cpu_root_directory(kernel),
-                            "node": node_root_directory(kernel),
-                        }
-                    ),
-                    "virtual": Directory(entries={"dmi": Directory(entries={"id": dmi})}),
-                    **_acpi_path(kernel, kernel.profile.vmbus.parent.split("/")),
-                }
+                entries=_acpi_path(kernel, kernel.profile.vmbus.parent.split("/")),
+                listings=directory_of(kernel, devices.root).listings,
             ),
             "firmware": empty,
             "fs": Directory(entries={"bpf": empty, "cgroup": empty, "selinux": empty}),

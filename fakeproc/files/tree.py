@@ -75,6 +75,19 @@ class Symlink:
     target: str
     mode: int = 0o777
 
+    @classmethod
+    def between(cls, directory: str, target: str) -> Symlink:
+        """A link in `directory` to `target`, both paths from the root of the file system.
+
+        Mirrors `fs/kernfs/symlink.c: kernfs_get_target_path`: up as far as
+        the directories have in common with those above the target, then down.
+        """
+        here, (*there, name) = directory.split("/"), target.split("/")
+        common = 0
+        while common < min(len(here), len(there)) and here[common] == there[common]:
+            common += 1
+        return cls("../" * (len(here) - common) + "/".join((*there[common:], name)))
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:

@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.accounting import Accounting
 from fakeproc.guest.architecture import architecture, counts_in_total
+from fakeproc.guest.base.cacheinfo import CacheInfo
+from fakeproc.guest.base.core import Devices
+from fakeproc.guest.base.cpu import cpu_dev_init, node_dev_init, processor_driver
 from fakeproc.guest.base.cpu_hotplug import Hotplug
 from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
+from fakeproc.guest.dmi import dmi_id_init
 from fakeproc.guest.hv.vmbus import Vmbus
 from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.irq.core import IrqCore
+from fakeproc.guest.irq.cpu_migration import CpuMigration
 from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
+from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.pci.functions import Pci
 from fakeproc.guest.personality import personality
 from fakeproc.timeline import MICROSECOND
@@ -21,7 +27,7 @@ from fakeproc.timeline import MICROSECOND
 if TYPE_CHECKING:
     from fakeproc.profiles.schema import Profile
     from fakeproc.protocol.messages import HostMessage, HostPort
-    from fakeproc.timeline import Timeline
+    from fakeproc.timeline import Sleeper, Timeline
 
 __all__ = ["Kernel"]
 
@@ -38,6 +44,7 @@ class Kernel:
         self.timeline = timeline
         self.log = KernelLog(timeline)
         self.uevents = Uevents(timeline)
+        self.devices = Devices(timeline, self.uevents)
         self.cpus = Cpus(profile.cpus)
         self.irqs = IrqCore(self.cpus, self.log)
         self.accounting = Accounting(self.irqs, counts_in_total(profile, self.personality.version))
@@ -60,17 +67,42 @@ class Kernel:
             profile.vmbus.parent,
             {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
         )
+        self._host = host
+        self.cpu_bus = cpu_dev_init(self.devices, self.cpus)
+        self.nodes = node_dev_init(self.devices, self.cpus)
+        timeline.finish(processor_driver(self.devices, self.cpu_bus))
+        dmi_id_init(self.devices, profile)
+        migration = CpuMigration(self.irqs, self.cpus)
         self.hotplug = Hotplug(
             timeline,
             self.cpus,
-            self.irqs,
+            self.devices,
+            self.cpu_bus,
             self.architecture,
-            self.vmbus.offline,
-            host,
-            self.uevents,
             self.log,
+            migration.cpu_gone,
         )
-        self._host = host
+        self._set_up_hotplug_states(migration)
+
+    def _set_up_hotplug_states(self, migration: CpuMigration) -> None:
+        """What each part of the kernel does when a CPU comes or goes, in this order."""
+        hotplug, vmbus = self.hotplug, self.vmbus.offline
+        hotplug.setup_state(
+            "clockevents/hyperv/stimer:starting", self._host.start_timer, self._stop_timer
+        )
+        hotplug.setup_state("irq/affinity:online", migration.cpu_online)
+        caches = CacheInfo(self.devices, self.cpu_bus, self.cpus)
+        hotplug.setup_state("base/cacheinfo:online", caches.online, caches.offline)
+        # The recordings have machinecheckN go before the VMBus refuses, and come back then.
+        hotplug.setup_state("hyperv/vmbus:online", vmbus.init, vmbus.cleanup)
+        if self.architecture.has_machinecheck:
+            checks = Machinecheck(self.devices, self.cpus)
+            hotplug.setup_state("x86/mce:online", checks.online, checks.offline)
+
+    def _stop_timer(self, cpu: int) -> Sleeper[None]:
+        """`hv_stimer_cleanup`."""
+        self._host.stop_timer(cpu)
+        yield from ()
 
     def boot(self) -> None:
         """Come up as far as a user sees it: other interrupts, then the VMBus."""
@@ -82,6 +114,7 @@ class Kernel:
         self._request_other_irqs()
         for cpu in cpus_in(self.cpus.online):
             self._host.start_timer(cpu)
+        self.uevents.audible = True
         self.timeline.start(self.vmbus.connect())
 
     @property

@@ -423,7 +423,6 @@ def test_smt_control_without_second_threads():
     ("path", "data", "result"),
     [
         ("/bus/cpu/drivers_autoprobe", b"1\n", "OK"),
-        ("/bus/cpu/drivers_autoprobe", b"0\n", "EBUSY"),
         ("/bus/cpu/drivers_probe", b"cpu1\n", "OK"),
         ("/bus/cpu/drivers_probe", b"cpu8\n", "ENODEV"),
         ("/bus/node/drivers_probe", b"node0", "OK"),
@@ -431,7 +430,6 @@ def test_smt_control_without_second_threads():
         ("/bus/cpu/drivers/processor/bind", b"cpu1", "EBUSY"),
         ("/bus/cpu/drivers/processor/bind", b"\xff", "ENODEV"),
         ("/bus/cpu/drivers/processor/unbind", b"cpu8", "ENODEV"),
-        ("/bus/cpu/drivers/processor/unbind", b"cpu1", "EBUSY"),
         (f"{CPU}/cpuidle/current_governor", b"menu\n", "OK"),
         (f"{CPU}/cpuidle/current_governor", b"teo", "EINVAL"),
         (f"{CPU}/cpu1/power/pm_qos_resume_latency_us", b"0", "OK"),
@@ -459,7 +457,48 @@ def test_every_uevent_file_takes_actions_only(sample):
 
     for top in ("/devices/system", "/devices/virtual", "/bus/cpu", "/bus/node"):
         look(top)
-    assert seen == 1 + 8 * 6 + 1 + 1 + 1 + 2 + 1
+    cpus, nodes, machinechecks, dmi, buses = 1 + 8 * 6, 1 + 1, 1 + 8, 1, 2 + 1
+    assert seen == cpus + nodes + machinechecks + dmi + buses
+
+
+def test_a_cpu_is_unbound_from_its_driver_and_bound_again():
+    """A CPU of the bus is a device like any other: `unbind_store`, `bind_store`."""
+    root = tree_of(CAPTURED)
+    driver = "/bus/cpu/drivers/processor"
+    assert write(root, f"{driver}/unbind", b"cpu1") == "OK"
+    assert walk(root, f"{driver}/cpu1") is None
+    assert walk(root, f"{CPU}/cpu1/driver") is None
+    assert text_of(root, f"{CPU}/cpu1/uevent").startswith("MODALIAS=")
+    assert write(root, f"{driver}/unbind", b"cpu1") == "ENODEV"
+    assert write(root, f"{driver}/bind", b"cpu1") == "OK"
+    assert walk(root, f"{driver}/cpu1").target == "../../../../devices/system/cpu/cpu1"
+    assert text_of(root, f"{CPU}/cpu1/uevent").startswith("DRIVER=processor\nMODALIAS=")
+
+
+def test_machine_checks_are_set_for_all_cpus_at_once():
+    """`store_int_with_restart` and its siblings write to `mca_cfg`, which is one."""
+    root = tree_of(CAPTURED)
+    top = "/devices/system/machinecheck"
+    assert text_of(root, f"{top}/machinecheck0/check_interval") == "300\n"
+    assert write(root, f"{top}/machinecheck0/check_interval", b"60\n") == "OK"
+    assert text_of(root, f"{top}/machinecheck7/check_interval") == "60\n"
+    assert write(root, f"{top}/machinecheck7/check_interval", b"4294967296") == "EINVAL"
+    assert write(root, f"{top}/machinecheck7/ignore_ce", b"y") == "OK"
+    assert text_of(root, f"{top}/machinecheck1/ignore_ce") == "1\n"
+    assert write(root, f"{top}/machinecheck1/ignore_ce", b"maybe") == "EINVAL"
+    assert walk(root, f"{top}/machinecheck1/subsystem").target == "../../../../bus/machinecheck"
+
+
+def test_a_cpu_that_goes_takes_its_caches_and_its_machine_checks_along():
+    machine = machine_of(CAPTURED)
+    root = sys_root(machine)
+    machine.kernel.hotplug.set_online(7, False)
+    assert walk(root, f"{CPU}/cpu7/cache") is None
+    assert walk(root, "/devices/system/machinecheck/machinecheck7") is None
+    assert walk(root, "/bus/machinecheck/devices/machinecheck7") is None
+    machine.kernel.hotplug.set_online(7, True)
+    assert text_of(root, f"{CPU}/cpu7/cache/index3/size") == "16384K\n"
+    assert walk(root, "/bus/machinecheck/devices/machinecheck7") is not None
 
 
 # Synthetic uevents
@@ -488,7 +527,14 @@ UUID = b"12345678-1234-1234-1234-123456789abc"
     ],
 )
 def test_actions(data, action):
-    assert synthetic_uevent(data) == action
+    assert synthetic_uevent(data).action == action
+
+
+def test_arguments_reach_user_space():
+    """`kobject_action_args`: the UUID and each KEY=value, under names of their own."""
+    assert synthetic_uevent(b"add").variables == {"SYNTH_UUID": "0"}
+    sent = synthetic_uevent(b"change " + UUID + b" A=1 B2=x\n").variables
+    assert sent == {"SYNTH_UUID": UUID.decode(), "SYNTH_ARG_A": "1", "SYNTH_ARG_B2": "x"}
 
 
 @pytest.mark.parametrize(

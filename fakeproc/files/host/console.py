@@ -150,7 +150,8 @@ def uevents_show(machine: Machine) -> str:
     return "".join(
         f"KERNEL[{event.instant / SECOND:.6f}] {event.action:<8s} {event.devpath}"
         f" ({event.subsystem})\n"
-        + "".join(f"{key}={value}\n" for key, value in event.environment)
+        # The one value that ends in a newline is the modalias of a CPU.
+        + "".join(f"{key}={value.removesuffix(chr(10))}\n" for key, value in event.environment)
         + "\n"
         for event in machine.kernel.uevents.events
     )

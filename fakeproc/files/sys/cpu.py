@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from errno import EBUSY, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.files.subjects import Cpu, list_line
 from fakeproc.files.sys.cpu_busy import holders_explained
-from fakeproc.files.sys.cpu_topology import cache_directory, topology_directory
-from fakeproc.files.sys.power import device_power_directory
-from fakeproc.files.sys.uevent import plain_uevent, synthetic_uevent
+from fakeproc.files.sys.cpu_topology import topology_directory
+from fakeproc.files.sys.device import link, shows
 from fakeproc.files.text.kstrtox import parse_bool, parse_int, word
-from fakeproc.files.tree import Attributes, Directory, Symlink, constant, numbered
+from fakeproc.files.tree import Attributes, Directory, constant
+from fakeproc.guest.base.cpu import CpuDevice, CpuRoot
 from fakeproc.guest.base.cpu_hotplug import CPUHP_OFFLINE, CPUHP_ONLINE
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.kernel import Kernel
@@ -20,9 +19,7 @@ from fakeproc.guest.kernel import Kernel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fakeproc.files.tree import Node
-
-__all__ = ["cpu_root_directory"]
+__all__: list[str] = []
 
 CRASH_NOTES_SIZE = 368  # room for the registers, with an ELF note around them
 
@@ -85,7 +82,6 @@ SMT = Attributes[Kernel]()
 CPUIDLE = Attributes[Kernel]()
 CPU = Attributes[Cpu]()
 HOTPLUG = Attributes[Cpu]()
-POWER = Attributes[Cpu]()
 
 
 # /sys/devices/system/cpu
@@ -246,23 +242,18 @@ def current_governor_ro_show(_kernel: Kernel) -> str:
     return "menu\n"
 
 
-def cpu_root_directory(kernel: Kernel) -> Directory:
+@shows(CpuRoot)
+def cpu_root_files(kernel: Kernel, device: CpuRoot) -> Directory:
     """/sys/devices/system/cpu."""
-
-    def make(cpu: int) -> Directory | None:
-        return _cpu_directory(Cpu(kernel, cpu)) if kernel.cpus.present >> cpu & 1 else None
-
     return Directory(
-        (ROOT.on(kernel), plain_uevent(kernel)),
+        (ROOT.on(kernel, device),),
         {
             "cpufreq": Directory(),
             "cpuidle": Directory((CPUIDLE.on(kernel),)),
             "hotplug": Directory((STATES.on(kernel),)),
-            "power": device_power_directory(),
             "smt": Directory((SMT.on(kernel),)),
             "vulnerabilities": _vulnerabilities(kernel),
         },
-        (numbered(lambda: cpus_in(kernel.cpus.present), make, "cpu"),),
     )
 
 
@@ -326,18 +317,6 @@ def crash_notes_size_show(_it: Cpu) -> str:
     return f"{CRASH_NOTES_SIZE}\n"
 
 
-@CPU.show
-def uevent_show(it: Cpu) -> str:
-    """The variables of its uevents; the modalias brings a newline of its own."""
-    return f"DRIVER=processor\nMODALIAS={it.kernel.cpus.modalias}\n\n"
-
-
-@CPU.store
-def uevent_store(_it: Cpu, data: bytes) -> None:
-    """A synthetic uevent; OSError EINVAL for an unknown action."""
-    synthetic_uevent(data)
-
-
 @HOTPLUG.show
 def state_show(it: Cpu) -> str:
     """The state that it is in."""
@@ -378,42 +357,21 @@ def fail_store(_it: Cpu, data: bytes) -> None:
         raise OSError(EINVAL, "failing states are not emulated")
 
 
-@POWER.show
-def pm_qos_resume_latency_us_show(_it: Cpu) -> str:
-    """The longest that waking up may take: as long as it likes."""
-    return "0\n"
-
-
-@POWER.store
-def pm_qos_resume_latency_us_store(_it: Cpu, data: bytes) -> None:
-    """Limit it; OSError EINVAL for no number, EBUSY for a limit, as there is no idle state."""
-    if parse_int(data) != 0:
-        raise OSError(EBUSY, "there is no idle state to limit")
-
-
-def _cpu_directory(it: Cpu) -> Directory:
+@shows(CpuDevice)
+def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
     """/sys/devices/system/cpu/cpuN."""
-    kernel, cpu = it
-    node = kernel.cpus.node_of(cpu)
+    cpu = device.number
+    it = Cpu(kernel, cpu)
+    node = kernel.nodes.devices[f"node{kernel.cpus.node_of(cpu)}"]
 
     def topology() -> Directory | None:
         return topology_directory(kernel, cpu) if kernel.cpus.is_online(cpu) else None
 
-    def cache() -> Directory | None:
-        known = kernel.cpus.is_online(cpu) and kernel.profile.cpus.caches
-        return cache_directory(kernel, cpu) if known else None
-
-    def power() -> Directory:
-        directory = device_power_directory()
-        return replace(directory, groups=(*directory.groups, POWER.on(it)))
-
-    entries: dict[str, Node | Callable[[], Node | None]] = {
-        "cache": cache,
-        "driver": Symlink("../../../../bus/cpu/drivers/processor"),
-        "hotplug": lambda: Directory((HOTPLUG.on(it),)),
-        f"node{node}": Symlink(f"../../node/node{node}"),
-        "power": power,
-        "subsystem": Symlink("../../../../bus/cpu"),
-        "topology": topology,
-    }
-    return Directory((CPU.on(it),), entries, owner=it)
+    return Directory(
+        (CPU.on(it, device),),
+        {
+            "hotplug": lambda: Directory((HOTPLUG.on(it, device),)),
+            node.name: link(device, node),
+            "topology": topology,
+        },
+    )

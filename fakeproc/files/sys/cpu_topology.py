@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fakeproc.files.subjects import Cpu, list_line, mask_line
-from fakeproc.files.sys.uevent import plain_uevent
-from fakeproc.files.tree import Attributes, Directory, numbered
+from fakeproc.files.sys.device import shows
+from fakeproc.files.tree import Attributes, Directory
+from fakeproc.guest.base.cacheinfo import CacheDevice
 from fakeproc.guest.kernel import Kernel
 from fakeproc.profiles.schema import Cache
 
-__all__ = ["LIST_SIZE", "MASK_SIZE", "cache_directory", "topology_directory"]
+__all__ = ["LIST_SIZE", "MASK_SIZE", "topology_directory"]
 
 # CPUMAP_FILE_MAX_BYTES and CPULIST_FILE_MAX_BYTES (`include/linux/cpumask.h`): the st_size of
 # binary attributes, which are as long as the longest text that 8192 CPUs can need.
@@ -178,17 +179,7 @@ def shared_cpu_list_show(it: CpuCache) -> str:
     return list_line(it.shared & it.kernel.cpus.online)
 
 
-def cache_directory(kernel: Kernel, cpu: int) -> Directory:
-    """/sys/devices/system/cpu/cpuN/cache."""
-    caches = kernel.profile.cpus.caches
-
-    def make(index: int) -> Directory | None:
-        if index >= len(caches):
-            return None
-        it = CpuCache(kernel, cpu, caches[index])
-        return Directory((CACHE.on(it), plain_uevent(it)))
-
-    return Directory(
-        (plain_uevent(Cpu(kernel, cpu)),),
-        listings=(numbered(lambda: range(len(caches)), make, "index"),),
-    )
+@shows(CacheDevice)
+def cache_files(kernel: Kernel, device: CacheDevice) -> Directory:
+    """/sys/devices/system/cpu/cpuN/cache/indexM."""
+    return Directory((CACHE.on(CpuCache(kernel, device.cpu, device.cache), device),))

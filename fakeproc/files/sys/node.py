@@ -1,26 +1,22 @@
-"""/sys/devices/system/node and /sys/bus/node: `drivers/base/node.c`."""
+"""/sys/devices/system/node: `drivers/base/node.c`."""
 
 from __future__ import annotations
 
 from errno import EINVAL
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from fakeproc.files.proc.system import meminfo
 from fakeproc.files.subjects import Node, list_line, mask_line
-from fakeproc.files.sys.bus_cpu import links, system_bus_directory
 from fakeproc.files.sys.cpu_topology import LIST_SIZE, MASK_SIZE
-from fakeproc.files.sys.power import device_power_directory
-from fakeproc.files.sys.uevent import plain_uevent
+from fakeproc.files.sys.device import links, shows
 from fakeproc.files.text.kstrtox import parse_int
-from fakeproc.files.tree import Attributes, Directory, Symlink, constant, numbered
-from fakeproc.guest.cpus import cpu_mask
+from fakeproc.files.tree import Attributes, Directory, constant
+from fakeproc.guest.base.cpu import NodeDevice, NodeRoot
+from fakeproc.guest.cpus import cpu_mask, cpus_in
 from fakeproc.guest.kernel import Kernel
 from fakeproc.timeline import SECOND
 
-if TYPE_CHECKING:
-    from fakeproc.files.tree import Listing
-
-__all__ = ["bus_node_directory", "node_root_directory"]
+__all__: list[str] = []
 
 LOCAL_DISTANCE = 10
 REMOTE_DISTANCE = 20
@@ -124,17 +120,10 @@ def has_generic_initiator_show(_kernel: Kernel) -> str:
     return list_line(0)
 
 
-def node_root_directory(kernel: Kernel) -> Directory:
+@shows(NodeRoot)
+def node_root_files(kernel: Kernel, device: NodeRoot) -> Directory:
     """/sys/devices/system/node."""
-
-    def make(node: int) -> Directory | None:
-        return _node_directory(Node(kernel, node)) if node in kernel.cpus.nodes else None
-
-    return Directory(
-        (ROOT.on(kernel), plain_uevent(kernel)),
-        {"power": device_power_directory()},
-        (numbered(lambda: kernel.cpus.nodes, make, "node"),),
-    )
+    return Directory((ROOT.on(kernel, device),))
 
 
 # nodeK
@@ -263,28 +252,22 @@ def _huge_pages(it: Node) -> Directory:
     )
 
 
-def _node_directory(it: Node) -> Directory:
+@shows(NodeDevice)
+def node_files(kernel: Kernel, device: NodeDevice) -> Directory:
     """/sys/devices/system/node/nodeK."""
-    cpus = it.kernel.cpus
+    cpus = kernel.cpus
     failures = ("delayed", "failed", "ignored", "recovered", "total")
+    it = Node(kernel, device.number)
+    own = {
+        f"cpu{cpu}": kernel.cpu_bus.devices[f"cpu{cpu}"]
+        for cpu in cpus_in(cpus.node_mask(it.node) & cpus.present)
+    }
     return Directory(
-        (NODE.on(it), plain_uevent(it)),
+        (NODE.on(it, device),),
         {
             "hugepages": _huge_pages(it),
             "memory_failure": Directory(entries={name: constant("0\n") for name in failures}),
-            "power": device_power_directory(),
-            "subsystem": Symlink("../../../../bus/node"),
             "x86": Directory(),  # for SGX, of which there is none
         },
-        (links("cpu", lambda: cpus.node_mask(it.node) & cpus.present, "../.."),),
-        owner=it,
+        (links(device.path, own),),
     )
-
-
-# /sys/bus/node
-
-
-def bus_node_directory(kernel: Kernel) -> Directory:
-    """/sys/bus/node."""
-    devices: Listing = links("node", lambda: cpu_mask(kernel.cpus.nodes), "../../../devices/system")
-    return system_bus_directory("node", devices)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, EIO
+from errno import EBUSY, EINVAL, EIO
+from typing import TYPE_CHECKING
 
+from fakeproc.files.text.kstrtox import parse_int
 from fakeproc.files.tree import Attributes, Directory, constant
+
+if TYPE_CHECKING:
+    from fakeproc.guest.base.device import Device
 
 __all__ = ["device_power_directory"]
 
 POWER = Attributes[None]()
+RESUME_LATENCY = Attributes[None]()
 
 
 @POWER.show
@@ -36,10 +42,26 @@ def autosuspend_delay_ms_store(_none: None, _data: bytes) -> None:
     raise OSError(EIO, "the driver does not use autosuspend")
 
 
-def device_power_directory() -> Directory:
+@RESUME_LATENCY.show
+def pm_qos_resume_latency_us_show(_none: None) -> str:
+    """The longest that waking up may take: as long as it likes."""
+    return "0\n"
+
+
+@RESUME_LATENCY.store
+def pm_qos_resume_latency_us_store(_none: None, data: bytes) -> None:
+    """Limit it; OSError EINVAL for no number, EBUSY for a limit, as no state is ever left."""
+    if parse_int(data) != 0:
+        raise OSError(EBUSY, "there is no idle state to limit")
+
+
+def device_power_directory(device: Device | None = None) -> Directory:
     """The directory of a device whose driver has no runtime power management."""
+    groups = [POWER.on(None, device or "power")]
+    if device is not None and device.resume_latency:
+        groups.append(RESUME_LATENCY.on(None, device))
     return Directory(
-        (POWER.on(None, "power"),),
+        tuple(groups),
         {
             "runtime_active_time": constant("0\n"),
             "runtime_status": constant("unsupported\n"),

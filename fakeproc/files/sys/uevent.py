@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import re
 from errno import EINVAL
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from fakeproc.files.tree import Attributes
-
-if TYPE_CHECKING:
-    from fakeproc.files.tree import Group
-
-__all__ = ["plain_uevent", "synthetic_uevent"]
+__all__ = ["SyntheticUevent", "synthetic_uevent"]
 
 ACTIONS = frozenset({"add", "remove", "change", "move", "online", "offline", "bind", "unbind"})
 
@@ -24,11 +19,16 @@ _ARGUMENTS = re.compile(
 _VARIABLES = 64  # UEVENT_NUM_ENVP
 _BUFFER = 2048  # UEVENT_BUFFER_SIZE
 
-PLAIN = Attributes[object]()
+
+class SyntheticUevent(NamedTuple):
+    """What a write to a uevent file asks for: an action, and what user space adds to it."""
+
+    action: str
+    variables: dict[str, str]
 
 
-def synthetic_uevent(data: bytes) -> str:
-    """The action that a write to a uevent file asks for (`kobject_synth_uevent`).
+def synthetic_uevent(data: bytes) -> SyntheticUevent:
+    """The event that a write to a uevent file asks for (`kobject_synth_uevent`).
 
     Raises OSError EINVAL for an unknown action, and for arguments that are not
     a UUID with KEY=value behind it, or more of them than an event can hold.
@@ -40,27 +40,16 @@ def synthetic_uevent(data: bytes) -> str:
         raise OSError(EINVAL, "unknown uevent action string")
     if blank and not _ARGUMENTS.fullmatch(arguments):
         raise OSError(EINVAL, "incorrect uevent action arguments")
+    if not blank:
+        return SyntheticUevent(word, {"SYNTH_UUID": "0"})
     # They reach user space as SYNTH_UUID=… and SYNTH_ARG_…, each with a NUL behind it.
     uuid, *variables = arguments.split(b" ")
     size = len(b"SYNTH_UUID=\0") + len(uuid)
     size += sum(len(b"SYNTH_ARG_\0") + len(variable) for variable in variables)
     if len(variables) >= _VARIABLES or size > _BUFFER:
         raise OSError(EINVAL, "more uevent action arguments than an event can hold")
-    return word
-
-
-@PLAIN.show
-def uevent_show(_device: object) -> str:
-    """Nothing: the device's events carry no variables of its own."""
-    return ""
-
-
-@PLAIN.store
-def uevent_store(_device: object, data: bytes) -> None:
-    """A synthetic uevent; OSError EINVAL for an unknown action."""
-    synthetic_uevent(data)
-
-
-def plain_uevent(owner: object) -> Group:
-    """The uevent file of a device whose events carry no variables of its own."""
-    return PLAIN.on(owner)
+    sent = {"SYNTH_UUID": uuid.decode("latin-1")}
+    for variable in variables:
+        key, _, value = variable.decode("latin-1").partition("=")
+        sent[f"SYNTH_ARG_{key}"] = value
+    return SyntheticUevent(word, sent)

@@ -160,8 +160,8 @@ def uevent_show(it: Device) -> str:
 def uevent_store(it: Device, data: bytes) -> None:
     """A synthetic uevent; OSError EINVAL for an unknown action."""
     more = {"DRIVER": it.device.driver.name} if it.device.driver else {}
-    action = synthetic_uevent(data)
-    it.kernel.vmbus.uevent(it.device, action, SYNTH_UUID="0", **more, MODALIAS=it.device.modalias)
+    action, added = synthetic_uevent(data)
+    it.kernel.vmbus.uevent(it.device, action, **added, **more, MODALIAS=it.device.modalias)
 
 
 def _up(path: str) -> str:

@@ -1,36 +1,41 @@
-"""CPUs that come and go: `kernel/cpu.c`, `drivers/base/cpu.c`, `kernel/irq/cpuhotplug.c`."""
+"""CPUs that come and go: `kernel/cpu.c`, `drivers/base/cpu.c`.
+
+Each part of the kernel that cares names a state of its own (`setup_state`).
+A CPU that comes runs the states' startups in the order in which they were
+registered, a CPU that goes their teardowns in the opposite order; where one
+refuses, those that have run are undone.
+"""
 
 from __future__ import annotations
 
-import contextlib
 from errno import EBUSY
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.guest.cpus import cpus_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakeproc.guest.architecture import Architecture
-    from fakeproc.guest.base.uevents import Uevents
+    from fakeproc.guest.base.bus import Bus
+    from fakeproc.guest.base.core import Devices
+    from fakeproc.guest.base.cpu import CpuDevice
     from fakeproc.guest.cpus import Cpus
-    from fakeproc.guest.hv.offline import Offline
-    from fakeproc.guest.irq.core import IrqCore, IrqDesc
     from fakeproc.guest.log import KernelLog
     from fakeproc.timeline import Sleeper, Timeline
 
-__all__ = ["CPUHP_OFFLINE", "CPUHP_ONLINE", "Hotplug", "TimerPort"]
+__all__ = ["CPUHP_OFFLINE", "CPUHP_ONLINE", "Hotplug"]
 
 CPUHP_OFFLINE = 0
 CPUHP_ONLINE = 236  # the last state, as x86 kernels 6.1 to 7.2 number them
 
 
-class TimerPort(Protocol):
-    """A CPU's synthetic timer, which the host runs."""
+class _State(NamedTuple):
+    """`struct cpuhp_step`."""
 
-    def start_timer(self, vp: int) -> None:
-        """Let the host's timer interrupt a virtual processor."""
-
-    def stop_timer(self, vp: int) -> None:
-        """Let it be quiet."""
+    name: str
+    startup: Callable[[int], None] | None
+    teardown: Callable[[int], Sleeper[None]] | None
 
 
 class Hotplug:
@@ -40,21 +45,21 @@ class Hotplug:
         self,
         timeline: Timeline,
         cpus: Cpus,
-        irqs: IrqCore,
+        devices: Devices,
+        bus: Bus[CpuDevice],
         architecture: Architecture,
-        vmbus: Offline,
-        timers: TimerPort,
-        uevents: Uevents,
         log: KernelLog,
+        cpu_gone: Callable[[int], None],
     ) -> None:
         self._timeline = timeline
         self._cpus = cpus
-        self._irqs = irqs
+        self._devices = devices
+        self._bus = bus
         self._architecture = architecture
-        self._vmbus = vmbus
-        self._timers = timers
-        self._uevents = uevents
         self._log = log
+        self._cpu_gone = cpu_gone  # the end of `__cpu_disable`
+        self._starting: list[_State] = []  # up to CPUHP_AP_ONLINE: with interrupts off
+        self._online: list[_State] = []
         # `dev->offline`: what cpuN/online shows.  A CPU that hotplug/target has
         # taken down still reads 1 there.
         self._device_offline = cpus.present & ~cpus.online
@@ -62,6 +67,20 @@ class Hotplug:
             cpu: CPUHP_ONLINE if cpus.is_online(cpu) else CPUHP_OFFLINE
             for cpu in cpus_in(cpus.present)
         }
+
+    def setup_state(
+        self,
+        name: str,
+        startup: Callable[[int], None] | None = None,
+        teardown: Callable[[int], Sleeper[None]] | None = None,
+    ) -> None:
+        """`cpuhp_setup_state_nocalls`.
+
+        `teardown` may raise OSError, which keeps the CPU online, unless the
+        state is one of those called `…:starting`.
+        """
+        states = self._starting if name.endswith(":starting") else self._online
+        states.append(_State(name, startup, teardown))
 
     # What sysfs shows
 
@@ -91,7 +110,7 @@ class Hotplug:
             self._device_offline &= ~(1 << cpu)
         else:
             self._device_offline |= 1 << cpu
-        self._uevent("online" if online else "offline", "cpu", f"cpu{cpu}")
+        self._devices.uevent(self._bus.devices[f"cpu{cpu}"], "online" if online else "offline")
 
     def set_target(self, cpu: int, target: int) -> None:
         """`target_store`, once the number is known to be one of the two states.
@@ -112,9 +131,9 @@ class Hotplug:
     def _down(self, cpu: int) -> Sleeper[None]:
         """`_cpu_down`.
 
-        Raises OSError EBUSY for the last CPU, for the last one that does the
-        scheduler's housekeeping, and where `Offline.cleanup` refuses; the CPU is
-        then as it was.
+        Raises OSError EBUSY for the last CPU and for the last one that does
+        the scheduler's housekeeping, else what a state's teardown raises; the
+        CPU is then as it was.
         """
         cpus = self._cpus
         if not cpus.is_online(cpu):
@@ -124,20 +143,29 @@ class Hotplug:
             raise OSError(EBUSY, f"CPU {cpu} is the last one online")
         if not others & cpus.housekeeping_domain:
             raise OSError(EBUSY, f"CPU {cpu} is the last one that is not isolated")
-        self._machinecheck("remove", cpu)
-        try:
-            yield from self._vmbus.cleanup(cpu)
-        except OSError:
-            self._machinecheck("add", cpu)
-            raise
-        self._timers.stop_timer(cpu)
+        yield from self._tear_down(self._online, cpu)
+        yield from self._tear_down(self._starting, cpu)
         cpus.online = others
-        for desc in list(self._irqs.descs.values()):
-            if desc.actions and desc.effective >> cpu & 1:
-                self._migrate(desc)
-            elif desc.pending is not None and not desc.pending & others:
-                desc.pending = None  # irq_fixup_move_pending: the move has nowhere to go
+        self._cpu_gone(cpu)
         self._log.say(self._architecture.offline_line(cpu))
+
+    def _tear_down(self, states: list[_State], cpu: int) -> Sleeper[None]:
+        """`cpuhp_down_callbacks`, and `cpuhp_reset_state` where one refuses."""
+        for place in reversed(range(len(states))):
+            teardown = states[place].teardown
+            try:
+                if teardown is not None:
+                    yield from teardown(cpu)
+            except OSError:
+                self._start_up(states[place + 1 :], cpu)
+                raise
+
+    @staticmethod
+    def _start_up(states: list[_State], cpu: int) -> None:
+        """`cpuhp_up_callbacks`; nothing refuses."""
+        for state in states:
+            if state.startup is not None:
+                state.startup(cpu)
 
     def _up(self, cpu: int) -> Sleeper[None]:
         """`_cpu_up`; nothing refuses."""
@@ -146,40 +174,6 @@ class Hotplug:
             return
         self._log.say(self._architecture.online_line(cpu, cpus.node_of(cpu)))
         cpus.online |= 1 << cpu
-        self._vmbus.init(cpu)
-        self._timers.start_timer(cpu)
-        for desc in self._irqs.descs.values():
-            if desc.managed and desc.affinity >> cpu & 1:
-                self._restore(desc)
-        self._machinecheck("add", cpu)
+        self._start_up(self._starting, cpu)
+        self._start_up(self._online, cpu)
         yield from ()
-
-    def _migrate(self, desc: IrqDesc) -> None:
-        """`migrate_one_irq`: within its affinity, or else to any CPU, and stay so."""
-        online = self._cpus.online
-        affinity = desc.affinity
-        if desc.pending is not None:
-            affinity = desc.pending if desc.pending & online else affinity
-            desc.pending = None
-        if not affinity & online:
-            if desc.managed:
-                desc.shut_down = True  # until a CPU of its mask returns
-                return
-            affinity = online
-        with contextlib.suppress(OSError):  # IRQ%u: set affinity failed: it stays where it was
-            self._irqs.program(desc, affinity)
-
-    def _restore(self, desc: IrqDesc) -> None:
-        """`irq_restore_affinity_of_irq`: only managed interrupts come back."""
-        desc.shut_down = False
-        self._irqs.program(desc, desc.affinity)
-
-    def _machinecheck(self, action: str, cpu: int) -> None:
-        if self._architecture.has_machinecheck:
-            self._uevent(action, "machinecheck", f"machinecheck{cpu}")
-
-    def _uevent(self, action: str, subsystem: str, name: str) -> None:
-        more = {}
-        if subsystem == "cpu":
-            more = {"DRIVER": "processor", "MODALIAS": self._cpus.modalias}
-        self._uevents.emit(action, f"/devices/system/{subsystem}/{name}", subsystem, **more)

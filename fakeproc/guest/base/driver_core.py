@@ -1,95 +1,76 @@
-"""Devices meet drivers: `drivers/base/bus.c`, `dd.c` and `hv_vmbus`'s part of it."""
+"""Devices meet drivers: `drivers/base/dd.c`, and what user space asks of `bus.c`.
+
+A device's lock is held while it is bound or unbound.  Whatever is held across
+a sleep is looked at again afterwards: the device may have died meanwhile.
+"""
 
 from __future__ import annotations
 
-from errno import EBUSY, EEXIST, EINVAL, ENODEV
-from typing import TYPE_CHECKING, Protocol
-
-from fakeproc.guest.log import KERN_ERR
+from errno import EBUSY, ENODEV
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
+    from collections.abc import Callable
 
-    from fakeproc.guest.hv.channel import Driver, VmbusDevice
-    from fakeproc.guest.log import KernelLog
+    from fakeproc.guest.base.bus import Bus, DeviceDriver
+    from fakeproc.guest.base.device import Device
     from fakeproc.timeline import Sleeper, Timeline
 
-__all__ = ["DriverCore", "Prober"]
+__all__ = ["DriverCore"]
 
 
-class Prober(Protocol):
-    """What the bus does when a driver meets a device."""
-
-    def probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
-        """Let the driver open the device; raises OSError."""
-
-    def remove(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
-        """Let the driver close the device."""
-
-    def subchannels_gone(self, device: VmbusDevice) -> Sleeper[None]:
-        """Wait until a closed device has no sub-channels any more."""
-
-    def uevent(self, device: VmbusDevice, action: str, **more: str) -> None:
-        """Tell udev of a device."""
+def _bus_of(device: Device) -> Bus[Any]:
+    if device.bus is None:
+        raise OSError(ENODEV, f"{device.name} is on no bus")
+    return device.bus
 
 
 class DriverCore:
-    """Which driver has which device, and who decides."""
+    """Binds and unbinds, for every bus of a kernel."""
 
-    def __init__(
-        self,
-        timeline: Timeline,
-        log: KernelLog,
-        bus: Prober,
-        devices: Mapping[str, VmbusDevice],
-        drivers: list[Driver],
-    ) -> None:
-        self.drivers = {driver.name: driver for driver in drivers}
-        self.autoprobe = True
+    def __init__(self, timeline: Timeline, uevent: Callable[[Device, str], None]) -> None:
         self._timeline = timeline
-        self._log = log
-        self._bus = bus
-        self._devices = devices
+        self._uevent = uevent
 
-    def match(self, device: VmbusDevice) -> Driver | None:
-        """The first driver that wants the device."""
-        return next((d for d in self.drivers.values() if d.matches(device)), None)
-
-    def attach(self, device: VmbusDevice, driver: Driver | None = None) -> Sleeper[None]:
+    def attach(self, device: Device) -> Sleeper[None]:
         """`device_attach`: bind a device to the first driver that wants it, if any.
 
-        Or, as `driver_attach` does, to a driver that is named.  A driver whose
-        probe fails is said so in the log, and the device stays without one.
+        A probe that fails leaves it without one.
         """
-        driver = driver or self.match(device)
-        if driver is None:
-            return
-        primary = device.primary  # which may go while somebody else has the lock
+        bus = _bus_of(device)
+        for driver in bus.drivers.values():
+            if bus.match(device, driver):
+                yield from self._try(driver, device)
+                return
+
+    def driver_attach(self, driver: DeviceDriver) -> Sleeper[None]:
+        """`driver_attach`: let a driver take those unbound devices that it matches."""
+        bus = driver.bus
+        for device in list(bus.devices.values()) if bus else ():
+            if device.driver is None and not device.dead and _bus_of(device).match(device, driver):
+                yield from self._try(driver, device)
+
+    def _try(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         yield from device.lock.acquire()
         try:
-            if device.driver is None and not primary.rescinded:
+            if device.driver is None and not device.dead:
                 yield from self._really_probe(driver, device)
-        except OSError as error:
-            self._say_probe_failed(device, error)
+        except OSError:
+            return  # the bus has said so in the log
         finally:
             device.lock.release()
 
-    def _really_probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+    def _really_probe(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         device.driver = driver
         try:
-            yield from self._bus.probe(driver, device)
+            yield from _bus_of(device).probe(driver, device)
         except OSError:
-            device.driver = None
+            device.driver = device.drvdata = None
             raise
-        self._bus.uevent(device, "bind", DRIVER=driver.name, MODALIAS=device.modalias)
+        driver.devices[device.name] = device
+        self._uevent(device, "bind")
 
-    def _say_probe_failed(self, device: VmbusDevice, error: OSError) -> None:
-        self._log.say(
-            f"hv_vmbus: probe failed for device {device.name} ({-(error.errno or 0)})", KERN_ERR
-        )
-
-    def detach(self, device: VmbusDevice, driver: Driver | None = None) -> Sleeper[None]:
+    def detach(self, device: Device, driver: DeviceDriver | None = None) -> Sleeper[None]:
         """`device_release_driver`.
 
         Raises OSError ENODEV where a `driver` is named and the device has
@@ -97,87 +78,58 @@ class DriverCore:
         """
         yield from device.lock.acquire()
         try:
-            if driver not in {None, device.driver}:
-                raise OSError(ENODEV, f"{device.name} is not bound")
-            if device.driver is not None:
-                yield from self._bus.remove(device.driver, device)
-                device.driver = None
-                self._bus.uevent(device, "unbind")
+            bound = device.driver
+            if driver is not None and driver is not bound:
+                raise OSError(ENODEV, f"{device.name} is not bound to {driver.name}")
+            if bound is not None:
+                yield from _bus_of(device).remove(bound, device)
+                device.driver = device.drvdata = None
+                del bound.devices[device.name]
+                self._uevent(device, "unbind")
         finally:
             device.lock.release()
 
     # What user space asks for.  Each waits until the work is done, as the
     # write(2) that asks does.
 
-    def bind(self, driver: Driver, name: str) -> None:
+    def bind(self, driver: DeviceDriver, name: str) -> None:
         """`bind_store`.
 
-        Raises OSError: ENODEV for a device that is not or that the driver does
-        not match, EBUSY for one that is bound, else what the probe raises.
+        Raises OSError: ENODEV for a device that the bus does not have, that
+        the driver does not match or that is going; EBUSY for one that is
+        bound; else what the probe raises.
         """
-        device = self._devices.get(name)
-        if device is None or not driver.matches(device):
+        bus = driver.bus
+        device = bus.devices.get(name) if bus else None
+        if bus is None or device is None or not bus.match(device, driver):
             raise OSError(ENODEV, f"{driver.name} has no match for a device {name!r}")
         self._timeline.finish(self._bind(driver, device))
 
-    def _bind(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
-        primary = device.primary  # which may go while somebody else has the lock
+    def _bind(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         yield from device.lock.acquire()
         try:
-            if primary.rescinded:
+            if device.dead:
                 raise OSError(ENODEV, f"{device.name} is going")
             if device.driver is not None:
                 raise OSError(EBUSY, f"{device.name} is bound to {device.driver.name}")
-            try:
-                yield from self._really_probe(driver, device)
-            except OSError as error:
-                self._say_probe_failed(device, error)
-                raise
+            yield from self._really_probe(driver, device)
         finally:
             device.lock.release()
 
-    def unbind(self, driver: Driver, name: str) -> None:
+    def unbind(self, driver: DeviceDriver, name: str) -> None:
         """`unbind_store`; OSError ENODEV for a device that the driver does not have."""
-        device = self._devices.get(name)
+        device = driver.bus.devices.get(name) if driver.bus else None
         if device is None or device.driver is not driver:
             raise OSError(ENODEV, f"{driver.name} is not bound to a device {name!r}")
         self._timeline.finish(self._unbind(driver, device))
 
-    def _unbind(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
+    def _unbind(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         yield from self.detach(device, driver)
-        yield from self._bus.subchannels_gone(device)
+        yield from _bus_of(device).unbound(device)
 
-    def probe(self, name: str) -> None:
-        """`drivers_probe_store`; OSError ENODEV for a device that is not."""
-        device = self._devices.get(name)
+    def probe(self, bus: Bus[Any], name: str) -> None:
+        """`drivers_probe_store`; OSError ENODEV for a device that the bus does not have."""
+        device = bus.devices.get(name)
         if device is None:
-            raise OSError(ENODEV, f"there is no device {name!r}")
+            raise OSError(ENODEV, f"the bus {bus.name} has no device {name!r}")
         self._timeline.finish(self.attach(device))
-
-    def add_id(self, driver: Driver, class_id: UUID) -> None:
-        """`new_id_store`: match a class from now on, and take the unbound devices of it.
-
-        Raises OSError EEXIST where the driver matches it by new_id already.
-        """
-        if class_id in driver.dynamic_ids:
-            raise OSError(EEXIST, f"{driver.name} has been given {class_id} already")
-        driver.dynamic_ids.append(class_id)
-        for device in list(self._devices.values()):
-            if device.driver is None and driver.matches(device):
-                self._timeline.finish(self.attach(device, driver))
-
-    def remove_id(self, driver: Driver, class_id: UUID) -> None:
-        """`remove_id_store`; OSError ENODEV for a class that new_id did not give."""
-        if class_id not in driver.dynamic_ids:
-            raise OSError(ENODEV, f"{driver.name} was not given {class_id} by new_id")
-        driver.dynamic_ids.remove(class_id)
-
-    def override(self, device: VmbusDevice, text: bytes) -> None:
-        """`driver_set_override`: let one driver only have the device; nothing lifts that.
-
-        Raises OSError EINVAL for a name that does not fit into a page.
-        """
-        if len(text) >= 4095:
-            raise OSError(EINVAL, "the name does not fit into a page")
-        name = text.split(b"\n", 1)[0].decode(errors="surrogateescape")
-        device.driver_override = name or None

@@ -24,15 +24,22 @@ class Uevent:
 
 
 class Uevents:
-    """The events so far, the oldest fallen out."""
+    """The events so far, the oldest fallen out.
+
+    The record begins when `audible` is set: what the kernel sends before it
+    looks for the VMBus (its CPUs, nodes and buses) nobody is there to hear.
+    """
 
     def __init__(self, timeline: Timeline, capacity: int = 10_000) -> None:
         self.events: deque[Uevent] = deque(maxlen=capacity)
         self._timeline = timeline
+        self.audible = False
         self._sequence = 0
 
     def emit(self, action: str, devpath: str, subsystem: str, **more: str) -> None:
         """`kobject_uevent_env`: `devpath` begins with a slash, below /sys."""
+        if not self.audible:
+            return
         self._sequence += 1
         environment = (
             ("ACTION", action),

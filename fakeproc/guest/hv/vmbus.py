@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.driver_core import DriverCore
 from fakeproc.guest.hv.channel import Channel, ChannelState, Driver, VmbusDevice
 from fakeproc.guest.hv.channel_ops import ChannelOps
 from fakeproc.guest.hv.channel_table import ChannelTable
 from fakeproc.guest.hv.connection import Connection
 from fakeproc.guest.hv.device_types import HV_UNKNOWN, UNSUPPORTED
+from fakeproc.guest.hv.driver_core import DriverCore
 from fakeproc.guest.hv.drivers.built_in import built_in_drivers, device_type
 from fakeproc.guest.hv.irqchip import VMBusChip
 from fakeproc.guest.hv.modify import ModifyChannels

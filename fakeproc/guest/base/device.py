@@ -1,0 +1,131 @@
+"""Devices, and the directories of /sys that stand for them: `drivers/base/core.c`.
+
+A `Kobject` is a name in a directory.  A `Device` is a kobject that belongs to
+a bus or to a class and that a driver may have bound.  sysfs is derived from
+both (files/sys/device.py); nothing here knows a text or a file.
+
+Invariants: a kobject is in `container.children` from `link` to `unlink`; a
+device is in `bus.devices` or `class_.devices` exactly as long; `driver` is
+set exactly while the device is in `driver.devices`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from errno import EEXIST
+from typing import TYPE_CHECKING, Any
+
+from fakeproc.timeline import Mutex
+
+if TYPE_CHECKING:
+    from fakeproc.guest.base.bus import Bus, DeviceDriver
+
+__all__ = ["Class", "Device", "DeviceNumber", "Kobject"]
+
+
+class Kobject:
+    """`struct kobject`: a directory of sysfs, and what lies in it."""
+
+    def __init__(self, name: str, container: Kobject | None = None) -> None:
+        self.name = name
+        self.container = container
+        self.children: dict[str, Kobject] = {}
+        self.sd: object = None  # `kobj->sd`: what sysfs keeps of it
+
+    @property
+    def path(self) -> str:
+        """Where it is, below /sys, without a slash in front."""
+        return f"{self.container.path}/{self.name}" if self.container else self.name
+
+    def link(self) -> None:
+        """Appear in the container; raises OSError EEXIST where the name is taken."""
+        if self.container is not None:
+            if self.name in self.container.children:
+                raise OSError(EEXIST, f"cannot create duplicate filename '/{self.path}'")
+            self.container.children[self.name] = self
+
+    def unlink(self) -> None:
+        """Disappear from the container."""
+        if self.container is not None:
+            del self.container.children[self.name]
+
+
+class Class:
+    """`struct class`: devices by what they do, at `path` whatever bus they are on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = f"class/{name}"
+        self.devices: dict[str, Device] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNumber:
+    """`dev->devt`, and the name of the node in /dev."""
+
+    major: int
+    minor: int
+    node: str
+    block: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.major}:{self.minor}"
+
+
+class Device(Kobject):
+    """`struct device`.
+
+    `parent` is the device above it, which is not always the directory that it
+    lies in (`get_device_parent`).  A subclass is what the kernel embeds the
+    struct in; `drvdata` belongs to the driver that is bound.
+    """
+
+    type_name: str | None = None  # `dev->type->name`, which its uevents call DEVTYPE
+    pm: bool = True  # not `device_set_pm_not_required`: whether it has power/
+    resume_latency: bool = False  # whether `dev_pm_qos_expose_latency_limit` was called
+
+    def __init__(
+        self,
+        name: str,
+        parent: Kobject | None = None,
+        *,
+        bus: Bus[Any] | None = None,
+        class_: Class | None = None,
+        devt: DeviceNumber | None = None,
+    ) -> None:
+        super().__init__(name, parent)
+        self.parent = parent
+        self.bus = bus
+        self.class_ = class_
+        self.devt = devt
+        self.driver: DeviceDriver | None = None
+        self.drvdata: object = None
+        self.dead = False  # `dev->p->dead`: it is going, and no driver may have it any more
+        self.lock = Mutex()  # `device_lock`: held by whoever binds or unbinds
+
+    @property
+    def subsystem(self) -> Bus[Any] | Class | None:
+        """What `subsystem` points to."""
+        return self.bus or self.class_
+
+    @property
+    def modalias(self) -> str | None:
+        """What udev finds a driver's module by, or None."""
+        return None
+
+    def type_variables(self) -> dict[str, str]:
+        """What its bus, class or type adds to its uevents (`->uevent`), in order."""
+        return {} if self.modalias is None else {"MODALIAS": self.modalias}
+
+    def uevent_variables(self) -> dict[str, str]:
+        """`dev_uevent`: what its uevents say of it, and its file `uevent` shows."""
+        variables: dict[str, str] = {}
+        if self.devt is not None:
+            variables["MAJOR"] = str(self.devt.major)
+            variables["MINOR"] = str(self.devt.minor)
+            variables["DEVNAME"] = self.devt.node
+        if self.type_name is not None:
+            variables["DEVTYPE"] = self.type_name
+        if self.driver is not None:
+            variables["DRIVER"] = self.driver.name
+        return variables | self.type_variables()
