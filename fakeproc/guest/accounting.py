@@ -8,18 +8,20 @@ all tell of the same interrupts, so they are kept side by side.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.cpu_time import CpuTime, Load
+from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.core import U32
-from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
+    from fakeproc.guest.cpu_time import CpuTimes
+    from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore
 
-__all__ = ["SOFTIRQS", "USER_HZ", "Accounting", "CpuTimes"]
+__all__ = ["SOFTIRQS", "USER_HZ", "Accounting"]
 
 USER_HZ = 100  # /proc/stat counts in hundredths of a second
 
@@ -37,40 +39,25 @@ SOFTIRQS = (
     "RCU",
 )
 
-# What one interrupt costs its CPU: in the handler, and in the softirq it raises.
-HARDIRQ_COST = 2 * MICROSECOND
-SOFTIRQ_COST = 5 * MICROSECOND
-# What else a mostly idle guest does, in parts of a million of its time.
-USER_SHARE = 4_000
-SYSTEM_SHARE = 2_500
-
 # Of a thousand timer interrupts so many raise each of these softirqs.
 TIMER_SOFTIRQS = {"TIMER": 420, "SCHED": 510, "HRTIMER": 3, "RCU": 350}
 # Of a thousand timer interrupts so many wake another CPU, or call a function there.
 TIMER_IPIS = {"function": 400, "wake": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """Where a CPU's time has gone, in nanoseconds; what is not here is 0."""
-
-    user: int = 0
-    system: int = 0
-    idle: int = 0
-    irq: int = 0
-    softirq: int = 0
-
-
 class Accounting:
     """Counters by CPU; absent is 0.  They wrap where the kernel's do, when shown."""
 
-    def __init__(self, irqs: IrqCore, in_total: Callable[[str], bool]) -> None:
+    def __init__(
+        self, irqs: IrqCore, cpus: Cpus, in_total: Callable[[str], bool], now: Callable[[], int]
+    ) -> None:
         self.arch: dict[str, Counter[int]] = {}
         self._in_total = in_total  # whether a row of the architecture counts in `intr`
         self._raised: dict[str, Counter[int]] = {}
         self._ticks: Counter[int] = Counter()  # timer interrupts
         self._irqs = irqs
-        self._charged: dict[int, tuple[CpuTimes, int]] = {}  # and up to when
+        self._times = {cpu: CpuTime(now) for cpu in cpus_in(cpus.possible)}
+        self._loaded: dict[Hashable, int] = {}  # the CPU that each source interrupts
 
     def count_arch(self, row: str, cpu: int, number: int = 1) -> None:
         """`inc_irq_stat`: an interrupt that only the architecture knows."""
@@ -112,22 +99,47 @@ class Accounting:
         arch = sum(counts[cpu] & U32 for row, counts in self.arch.items() if self._in_total(row))
         return self._irqs.irqs_sum[cpu] + arch
 
-    def times(self, cpu: int, elapsed: int) -> CpuTimes:
-        """Where `elapsed` nanoseconds of a CPU have gone.
+    # Time
 
-        Interrupts cost what they cost, but never more time than there was
-        since the last look: what is left over is charged as time goes on.
+    def times(self, cpu: int) -> CpuTimes:
+        """Where the time of a CPU has gone, up to now."""
+        return self._times[cpu].times()
+
+    def cpu_online(self, cpu: int) -> None:
+        """A CPU is online from now on, and is charged."""
+        self._times[cpu].come()
+
+    def cpu_offline(self, cpu: int) -> None:
+        """A CPU is offline from now on; nothing is charged to it."""
+        self._times[cpu].go()
+
+    def charge(self, cpu: int, hardirqs: int, softirqs: int = 0) -> None:
+        """Charge a CPU for interrupts that come at this moment."""
+        self._times[cpu].charge(hardirqs, softirqs)
+
+    def set_load(self, source: Hashable, cpu: int, load: Load) -> None:
+        """Charge a CPU for a source that interrupts it so often from now on.
+
+        The CPU that the source interrupted before is not charged for it any more.
         """
-        before, then = self._charged.get(cpu, (CpuTimes(), 0))
-        room = (elapsed - then) * (1_000_000 - USER_SHARE - SYSTEM_SHARE) // 1_000_000
-        irq = min(self.interrupts(cpu) * HARDIRQ_COST, before.irq + room)
-        room -= irq - before.irq
+        before = self._loaded.get(source)
+        if before is not None and before != cpu:
+            self._times[before].set_load(source, None)
+        self._loaded[source] = cpu
+        self._times[cpu].set_load(source, load)
+
+    def end_load(self, source: Hashable) -> None:
+        """A source interrupts no CPU any more."""
+        cpu = self._loaded.pop(source, None)
+        if cpu is not None:
+            self._times[cpu].set_load(source, None)
+
+    def timer_load(self, rate: float) -> Load:
+        """What a timer costs that expires so often a second, with what it leads to."""
+        ipis, softirqs = sum(TIMER_IPIS.values()), sum(TIMER_SOFTIRQS.values())
+        return Load(rate * (1000 + ipis) / 1000, rate * softirqs / 1000)
+
+    def restore_times(self, cpu: int) -> None:
+        """Charge a CPU for all that it has counted already."""
         softirqs = sum(self.softirqs(name, cpu) for name in SOFTIRQS)
-        softirq = min(softirqs * SOFTIRQ_COST, before.softirq + room)
-        # A counter that wraps has not given its time back.
-        irq, softirq = max(irq, before.irq), max(softirq, before.softirq)
-        user = elapsed * USER_SHARE // 1_000_000
-        system = elapsed * SYSTEM_SHARE // 1_000_000
-        times = CpuTimes(user, system, elapsed - user - system - irq - softirq, irq, softirq)
-        self._charged[cpu] = (times, elapsed)
-        return times
+        self._times[cpu].restore(self.interrupts(cpu), softirqs)

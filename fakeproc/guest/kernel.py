@@ -11,6 +11,7 @@ from fakeproc.guest.base.core import Devices
 from fakeproc.guest.base.cpu import cpu_dev_init, node_dev_init, processor_driver
 from fakeproc.guest.base.cpu_hotplug import Hotplug
 from fakeproc.guest.base.uevents import Uevents
+from fakeproc.guest.cpu_time import Load
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
 from fakeproc.guest.dmi import dmi_id_init
 from fakeproc.guest.hv.vmbus import Vmbus
@@ -25,6 +26,7 @@ from fakeproc.guest.personality import personality
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
+    from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.profiles.schema import Profile
     from fakeproc.protocol.messages import HostMessage, HostPort
     from fakeproc.timeline import Sleeper, Timeline
@@ -47,7 +49,13 @@ class Kernel:
         self.devices = Devices(timeline, self.uevents)
         self.cpus = Cpus(profile.cpus)
         self.irqs = IrqCore(self.cpus, self.log)
-        self.accounting = Accounting(self.irqs, counts_in_total(profile, self.personality.version))
+        self.accounting = Accounting(
+            self.irqs,
+            self.cpus,
+            counts_in_total(profile, self.personality.version),
+            lambda: timeline.now,
+        )
+        self.irqs.steered = self._steered
         self.architecture = architecture(profile, self.accounting)
         self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
         self.pci = Pci(
@@ -68,6 +76,7 @@ class Kernel:
             {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
         )
         self._host = host
+        self._irq_rates: dict[int, float] = {}  # of the traffic on other interrupts
         self.cpu_bus = cpu_dev_init(self.devices, self.cpus)
         self.nodes = node_dev_init(self.devices, self.cpus)
         timeline.finish(processor_driver(self.devices, self.cpu_bus))
@@ -87,6 +96,7 @@ class Kernel:
     def _set_up_hotplug_states(self, migration: CpuMigration) -> None:
         """What each part of the kernel does when a CPU comes or goes, in this order."""
         hotplug, vmbus = self.hotplug, self.vmbus.offline
+        hotplug.setup_state("sched:starting", self.accounting.cpu_online, self._stop_accounting)
         hotplug.setup_state(
             "clockevents/hyperv/stimer:starting", self._host.start_timer, self._stop_timer
         )
@@ -98,6 +108,11 @@ class Kernel:
         if self.architecture.has_machinecheck:
             checks = Machinecheck(self.devices, self.cpus)
             hotplug.setup_state("x86/mce:online", checks.online, checks.offline)
+
+    def _stop_accounting(self, cpu: int) -> Sleeper[None]:
+        """`sched_cpu_dying`: from now on the CPU has no tick, and is charged for nothing."""
+        self.accounting.cpu_offline(cpu)
+        yield from ()
 
     def _stop_timer(self, cpu: int) -> Sleeper[None]:
         """`hv_stimer_cleanup`."""
@@ -113,6 +128,7 @@ class Kernel:
         self.architecture.start(self.irqs)
         self._request_other_irqs()
         for cpu in cpus_in(self.cpus.online):
+            self.accounting.cpu_online(cpu)
             self._host.start_timer(cpu)
         self.uevents.audible = True
         self.timeline.start(self.vmbus.connect())
@@ -164,6 +180,8 @@ class Kernel:
             for device in self.profile.vmbus.devices:
                 for wanted in device.channels:
                     self.architecture.restore_vmbus(wanted.counts)
+        for cpu in cpus_in(self.cpus.online):
+            self.accounting.restore_times(cpu)
 
     # GuestPort: what the host does to the guest
 
@@ -175,21 +193,61 @@ class Kernel:
         On a CPU that is offline nobody looks: the event flags stay set until
         an interrupt finds the CPU online again.
         """
+        hardirqs, softirqs = self._handle(vp, relids, message)
+        if hardirqs:
+            self.accounting.charge(vp, hardirqs, softirqs)
+
+    def traffic(self, vp: int, relid: int, count: int) -> None:
+        """The same for what came since the channel was last looked at; its load has paid for it."""
+        self._handle(vp, {relid: count}, None)
+
+    def _handle(
+        self, vp: int, relids: dict[int, int], message: HostMessage | None
+    ) -> tuple[int, int]:
+        """Handle interrupts, and return how many they were and how many softirqs they raised."""
         if not self.cpus.is_online(vp):
             self.vmbus.synic.set_flags(vp, set(relids))
-            return
+            return 0, 0
         left_behind = dict.fromkeys(self.vmbus.synic.take_flags(vp), 1)
         found = {**left_behind, **relids}
-        self.vmbus.handle_events(vp, found)
+        softirqs = self.vmbus.handle_events(vp, found)
+        hardirqs = sum(found.values())
         if not self.personality.series.applied:
-            self.architecture.count_vmbus(vp, sum(found.values()))
+            self.architecture.count_vmbus(vp, hardirqs)
         if message is not None:
+            hardirqs += 1
             self.architecture.count_vmbus(vp, 1)
             self.vmbus.handle_message(message)
+        return hardirqs, softirqs
 
     def hear_nothing(self, vp: int, count: int) -> None:
         """Control messages that no handler does anything about."""
         self.architecture.count_vmbus(vp, count)
+        self.accounting.charge(vp, count)
+
+    def channel_load(self, vp: int, relid: int, rate: float) -> None:
+        """A channel interrupts a CPU so often a second from now on; 0 ends it."""
+        if rate:
+            self.accounting.set_load(relid, vp, Load(rate, rate))
+        else:
+            self.accounting.end_load(relid)
+
+    def timer_load(self, vp: int, rate: float) -> None:
+        """A timer expires so often a second from now on; 0 ends it."""
+        self.accounting.set_load(f"timer {vp}", vp, self.accounting.timer_load(rate))
+
+    def irq_load(self, irq: int, rate: float) -> None:
+        """Another interrupt comes so often a second from now on; 0 ends it."""
+        self._irq_rates[irq] = rate
+        desc = self.irqs.descs.get(irq)
+        if desc is not None:
+            self._steered(desc)
+
+    def _steered(self, desc: IrqDesc) -> None:
+        """An interrupt comes to a CPU from now on, and what it costs with it."""
+        rate = self._irq_rates.get(desc.irq)
+        if rate is not None:
+            self.accounting.set_load(f"irq {desc.irq}", desc.landing, Load(rate, 0))
 
     def timer(self, vp: int, count: int) -> None:
         """`hv_stimer0_isr`, in direct mode."""

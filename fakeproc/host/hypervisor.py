@@ -142,6 +142,7 @@ class Host:
             return
         self._settle(channel)
         channel.open, channel.target_vp = True, target_vp
+        self._tell_load(channel)
         self._answer(OpenChannelResult(channel.relid))
 
     def _close(self, channel: HostChannel) -> None:
@@ -152,6 +153,7 @@ class Host:
         """
         self._settle(channel)
         channel.open = False
+        self._tell_load(channel)
         if channel.index == 0:
             self._rescind_subchannels(channel.device)
 
@@ -160,6 +162,8 @@ class Host:
         channel = self.relids.taken.get(relid)
         if channel is not None and channel.index == 0:
             self._rescind_subchannels(channel.device)
+        if channel is not None:
+            self.guest.channel_load(channel.target_vp, relid, 0)
         self.relids.release(relid)
 
     def _unload(self) -> None:
@@ -170,6 +174,7 @@ class Host:
         """
         for channel in self.relids.taken.values():
             self._settle(channel)
+            self.guest.channel_load(channel.target_vp, channel.relid, 0)
         self.relids.forget()
         self.devices = [device for device in self.devices if not device.is_hvsock]
         self._connection += 1
@@ -188,6 +193,7 @@ class Host:
         if not status and self.relids.taken.get(relid) is channel:
             self._settle(channel)
             channel.target_vp = target_vp
+            self._tell_load(channel)
         acknowledges = self._profile.vmbus.version >= ACKNOWLEDGING
         if acknowledges and not self.faults.strikes(Fault.MODIFYCHANNEL_DROP):
             self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
@@ -276,12 +282,14 @@ class Host:
         new = self.draw(rate, kind, f"relid {channel.relid}")
         self._settle(channel)
         channel.traffic = new
+        self._tell_load(channel)
 
     def set_irq_traffic(self, irq: int, rate: float, kind: str) -> None:
         """Raise another interrupt so often; ValueError for no such rate or kind."""
         new = self.draw(rate, kind, f"irq {irq}")
         self.settle()
         self.lines[irq] = new
+        self.guest.irq_load(irq, rate)
 
     def set_timer_rate(self, rate: float) -> None:
         """Let every processor's timer expire so often; ValueError for no such rate."""
@@ -300,6 +308,7 @@ class Host:
     def start_timer(self, vp: int) -> None:
         """Switch a virtual processor's synthetic timer on."""
         self._timers[vp] = self.draw(self.timer_rate or 0, "steady", f"timer {vp}")
+        self.guest.timer_load(vp, self.timer_rate or 0)
 
     def stop_timer(self, vp: int) -> None:
         """Switch it off.
@@ -309,6 +318,7 @@ class Host:
         """
         self.settle()
         del self._timers[vp]
+        self.guest.timer_load(vp, 0)
 
     def begin_traffic(self, quiet: int) -> None:
         """Interrupt as the profile says, from `quiet` nanoseconds on.
@@ -355,7 +365,13 @@ class Host:
         if channel.traffic is not None:
             count = channel.traffic.take(self._timeline.now)
             if count and channel.open:
-                self.signal(channel, count)
+                channel.sent += count
+                self.guest.traffic(channel.target_vp, channel.relid, count)
+
+    def _tell_load(self, channel: HostChannel) -> None:
+        """Say how often a channel interrupts its processor from now on."""
+        rate = channel.traffic.rate if channel.traffic is not None and channel.open else 0
+        self.guest.channel_load(channel.target_vp, channel.relid, rate)
 
     def _settle_timer(self, vp: int, timer: Source) -> None:
         count = timer.take(self._timeline.now)

@@ -270,6 +270,18 @@ class GuestPort(Protocol):
     def hear_nothing(self, vp: int, count: int) -> None:
         """Receive `count` control messages that nobody waits for."""
 
+    def traffic(self, vp: int, relid: int, count: int) -> None:
+        """Interrupt a processor `count` times for a channel, in the time since it was looked at."""
+
+    def channel_load(self, vp: int, relid: int, rate: float) -> None:
+        """Know how often a second a channel interrupts a processor from now on."""
+
+    def timer_load(self, vp: int, rate: float) -> None:
+        """Know how often a second a processor's timer expires from now on."""
+
+    def irq_load(self, irq: int, rate: float) -> None:
+        """Know how often a second another interrupt is raised from now on."""
+
     def timer(self, vp: int, count: int) -> None:
         """Let a virtual processor's timer expire `count` times."""
 

@@ -10,7 +10,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from fakeproc import profiles
-from fakeproc.guest.accounting import HARDIRQ_COST, SOFTIRQ_COST, USER_HZ
+from fakeproc.guest.accounting import USER_HZ
+from fakeproc.guest.cpu_time import HARDIRQ_COST, SOFTIRQ_COST
 from fakeproc.host.traffic import Poisson, Source, Steady, source
 from fakeproc.machine import Machine
 from fakeproc.timeline import MILLISECOND, SECOND

@@ -13,7 +13,7 @@ from fakeproc.timeline import SECOND
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from fakeproc.guest.accounting import CpuTimes
+    from fakeproc.guest.cpu_time import CpuTimes
     from fakeproc.guest.kernel import Kernel
 
 __all__ = ["softirqs_file", "stat_file"]
@@ -36,7 +36,7 @@ def softirqs_file(kernel: Kernel) -> Attribute:
 def _show_stat(kernel: Kernel) -> str:
     accounting, elapsed = kernel.accounting, kernel.timeline.now
     possible = list(cpus_in(kernel.cpus.possible))
-    times = {cpu: accounting.times(cpu, elapsed) for cpu in possible}
+    times = {cpu: accounting.times(cpu) for cpu in possible}
     softirqs = [sum(accounting.softirqs(name, cpu) for cpu in possible) & U32 for name in SOFTIRQS]
     errors = sum(accounting.arch.get("ERR", {}).values())
     interrupts = sum(accounting.interrupts(cpu) for cpu in possible) + errors

@@ -154,9 +154,7 @@ def meminfo(kernel: Kernel, nodes: int) -> dict[str, int]:
 def uptime_show(kernel: Kernel) -> str:
     """`fs/proc/uptime.c`: seconds since boot, and seconds that all CPUs were idle."""
     elapsed = kernel.timeline.now
-    nanoseconds = sum(
-        kernel.accounting.times(cpu, elapsed).idle for cpu in cpus_in(kernel.cpus.possible)
-    )
+    nanoseconds = sum(kernel.accounting.times(cpu).idle for cpu in cpus_in(kernel.cpus.possible))
     idle = nanoseconds * USER_HZ // SECOND
     hundredths = elapsed * USER_HZ // SECOND
     return (

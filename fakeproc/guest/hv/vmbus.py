@@ -145,36 +145,41 @@ class Vmbus:
 
     # Interrupts and messages (vmbus_drv.c)
 
-    def handle_events(self, cpu: int, relids: dict[int, int]) -> None:
+    def handle_events(self, cpu: int, relids: dict[int, int]) -> int:
         """`vmbus_chan_sched`: event flags found on `cpu`, and how often each was set.
+
+        Returns how often a driver's callback ran.
 
         A relid that is not mapped, or whose channel was rescinded, counts
         nowhere (patch 9), nor does an interrupt without an action
         (`handle_simple_irq`).
         """
+        ran = 0
         for relid, number in relids.items():
             channel = self.channels.get(relid)
             if channel is None or channel.rescinded:
                 continue
             if channel.desc is None:
-                self.callback(channel, cpu, number)
+                ran += self.callback(channel, cpu, number)
             elif channel.desc.actions:
                 self._irqs.count(channel.desc, cpu, number)
-                self.callback(channel, cpu, number)
+                ran += self.callback(channel, cpu, number)
+        return ran
 
-    def callback(self, channel: Channel, cpu: int, number: int) -> None:
+    def callback(self, channel: Channel, cpu: int, number: int) -> int:
         """`onchannel_callback`: read what the host wrote, answer, signal the host.
 
-        Nothing, where the driver has closed the channel.
+        Returns how often: 0, where the driver has closed the channel.
         """
         driver = channel.device.driver
         if channel.outbound is None or channel.inbound is None or driver is None:
-            return
+            return 0
         channel.interrupts += number
         channel.events += number
         channel.inbound.bytes_through += number * PACKET_BYTES
         channel.outbound.bytes_through += number * PACKET_BYTES
         self._accounting.raise_softirq(driver.softirq, cpu, number)
+        return number
 
     def handle_message(self, message: HostMessage) -> None:
         """`vmbus_onmessage`: the table of handlers for what the host says."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.log import KERN_ERR
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.log import KernelLog
 
@@ -73,6 +75,11 @@ class IrqDesc:
         return 1 if self.shut_down else self.chip.effective_affinity(self)
 
     @property
+    def landing(self) -> int:
+        """The CPU that the next interrupt comes to."""
+        return (self.effective & -self.effective).bit_length() - 1
+
+    @property
     def shown_affinity(self) -> int:
         """What smp_affinity shows: the pending mask where there is one."""
         return self.affinity if self.pending is None else self.pending
@@ -82,6 +89,7 @@ class IrqCore:
     """All interrupts of the guest."""
 
     def __init__(self, cpus: Cpus, log: KernelLog) -> None:
+        self.steered: Callable[[IrqDesc], None] = lambda _desc: None  # called after each move
         self.descs: dict[int, IrqDesc] = {}
         self.default_affinity = cpus.possible
         self.nr_irqs = 0
@@ -184,6 +192,7 @@ class IrqCore:
         """
         desc.chip.set_affinity(desc, mask & self._cpus.online)
         desc.affinity = mask
+        self.steered(desc)
 
     # Counting
 
@@ -202,17 +211,13 @@ class IrqCore:
         if not desc.actions or desc.shut_down:
             return
         if desc.pending is not None and number:
-            self.count(desc, self._landing(desc))
+            self.count(desc, desc.landing)
             number -= 1
             mask, desc.pending = desc.pending, None
             if mask & self._cpus.online:
                 self.program(desc, mask)
         if number:
-            self.count(desc, self._landing(desc), number)
-
-    @staticmethod
-    def _landing(desc: IrqDesc) -> int:
-        return (desc.effective & -desc.effective).bit_length() - 1
+            self.count(desc, desc.landing, number)
 
     def restore(self, desc: IrqDesc, counts: dict[int, int]) -> None:
         """Let an interrupt have counted so much already."""
