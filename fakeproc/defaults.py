@@ -10,5 +10,5 @@ DEFAULT_PROFILE = "hyperv-gen2"
 
 ClockKind: TypeAlias = Literal["manual", "real"]
 
-MAX_CPUS = 8192  # CONFIG_NR_CPUS of the distributions' largest kernels
+MAX_CPUS = 2048  # what a Hyper-V guest may have, and more than any does
 MAX_SEED = (1 << 63) - 1

@@ -65,7 +65,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     values = _marked(metafunc.definition)
     if not wanted or not values:
         return
-    lists = {key: value if isinstance(value, list) else [value] for key, value in values.items()}
+    lists = {
+        key: list(value) if isinstance(value, list | tuple) else [value]
+        for key, value in values.items()
+    }
     choices = [dict(zip(lists, choice, strict=True)) for choice in product(*lists.values())]
     several = [key for key, value in lists.items() if len(value) > 1]
     metafunc.parametrize(
@@ -91,7 +94,7 @@ def _check_mark(mark: pytest.Mark) -> None:
     unknown = [key for key in mark.kwargs if key not in _KEYS]
     if mark.args or unknown:
         what = repr(mark.args[0]) if mark.args else unknown[0]
-        raise pytest.UsageError(f"the marker fakeproc does not take {what}; it is: {_MARKER}")
+        pytest.fail(f"the marker fakeproc does not take {what}; it is: {_MARKER}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -104,10 +107,11 @@ def _choice_of(request: pytest.FixtureRequest, given: dict[str, Any]) -> dict[st
     """What is meant, also where the fixture is asked for in the midst of a test."""
     choice = _marked(request.node) | given
     for key, value in choice.items():
-        if isinstance(value, list):
-            raise pytest.UsageError(
-                f"the marker fakeproc has several values for {key}: let the test, or one of its "
-                "fixtures, name the guest's fixture as a parameter"
+        if isinstance(value, list | tuple):
+            pytest.fail(
+                f"the marker fakeproc has several values for {key}: name the guest's fixture as a "
+                "parameter of the test, or of one of its fixtures",
+                pytrace=False,
             )
     return choice
 

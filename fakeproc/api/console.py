@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fakeproc.access_record import AccessRecord
 from fakeproc.api.accesses import Accesses, Path
-from fakeproc.api.errors import FakeprocError
+from fakeproc.api.errors import FakeprocError, RefusedError
 from fakeproc.api.state import State
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Console(ABC):
 
     def advance(self, seconds: float) -> None:
         """Let time pass at once."""
-        self._tell("clock", f"advance {seconds:.9f}")
+        self._tell("clock", f"advance {_number('seconds', seconds):.9f}")
 
     def traffic(
         self, source: int | str, rate: float, kind: Literal["steady", "poisson"] = "steady"
@@ -74,7 +75,7 @@ class Console(ABC):
         It is a relid, a class of devices ("netvsc"), "all", "timer" or another
         interrupt ("irq47").  A rate of 0 ends it.
         """
-        self._tell("traffic", f"{source} {rate!r} {kind}")
+        self._tell("traffic", f"{source} {float(_number('rate', rate))!r} {kind}")
 
     def offer(
         self,
@@ -158,3 +159,10 @@ class Console(ABC):
         finally:
             self._tell("accesses", "on")
         return accesses.untouched(files)
+
+
+def _number(name: str, value: object) -> float:
+    """A number that a method was given.  Raises RefusedError, for digits in a text as well."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    raise RefusedError(f"{name} is a number, not {value!r}")

@@ -15,15 +15,14 @@ from pathlib import Path
 import tomli_w
 from pydantic import ValidationError
 
+from fakeproc.profiles.errors import ProfileError, shortened, why_invalid
+from fakeproc.profiles.positions import line_of
 from fakeproc.profiles.schema import Profile
+from fakeproc.shell_words import shown
 
 __all__ = ["Profile", "ProfileError", "description", "dump", "load", "names", "parse", "source"]
 
-_PLAIN_WORDS = {"extra_forbidden": "there is no such key", "missing": "must be given"}
-
-
-class ProfileError(ValueError):
-    """A profile that cannot be used; the text says where and why."""
+_LARGEST = 4 << 20  # characters of a profile; 2,047 channels listed one by one are a tenth of it
 
 
 def names() -> list[str]:
@@ -51,11 +50,16 @@ def load(name_or_path: str) -> Profile:
         return parse(source(name_or_path), f"{name_or_path}.toml", name_or_path)
     path = Path(name_or_path)
     try:
-        text = path.read_text()
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST + 1)
     except OSError as error:
-        raise ProfileError(f"{path}: {error.strerror}") from error
+        raise ProfileError(f"{shown(path)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ProfileError(f"{path}: not a text file ({error.reason})") from error
+        raise ProfileError(f"{shown(path)}: not a text file ({error.reason})") from error
+    except ValueError as error:  # a path with a NUL in it
+        raise ProfileError(f"{shown(name_or_path)}: {error}") from error
+    if len(text) > _LARGEST:
+        raise ProfileError(f"{shown(path)}: larger than {_LARGEST >> 20} MiB")
     return parse(text, str(path), path.stem)
 
 
@@ -69,55 +73,14 @@ def parse(text: str, origin: str, name: str) -> Profile:
     """A profile from TOML; `origin` is what errors call the file."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{origin}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise ProfileError(f"{shown(origin)}: not TOML: nested too deeply") from error
+    except ValueError as error:  # not TOML, or a number of thousands of digits
+        raise ProfileError(f"{shown(origin)}: not TOML: {shortened(str(error))}") from error
     if "name" in document:
-        line = _line_of(text, ("name",))
-        raise ProfileError(f"{origin}, line {line}: name: {_PLAIN_WORDS['extra_forbidden']}")
+        line = line_of(text, ("name",))
+        raise ProfileError(f"{shown(origin)}, line {line}: name: no such key")
     try:
         return Profile.model_validate({**document, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        line = _line_of(text, first["loc"])
-        where = f"{origin}, line {line}" if line else origin
-        message = _PLAIN_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-        raise ProfileError(f"{where}: {key or 'profile'}: {message}") from error
-
-
-def _line_of(text: str, location: tuple[int | str, ...]) -> int | None:
-    """The line that a key stands on, as near as one can tell from the text.
-
-    tomllib keeps no positions.  The location is followed from header to
-    header, counting those of `[[…]]`; the key itself is looked for down to the
-    next header, and where it is missing the table's own line is the answer.
-    """
-    lines = [line.strip() for line in text.splitlines()]
-    start, end, found, header = 0, len(lines), None, ""
-    for at, part in enumerate(location):
-        if isinstance(part, int):
-            continue
-        header = f"{header}.{part}" if header else part
-        number = location[at + 1] if at + 1 < len(location) else None
-        table = _table(lines, header, number if isinstance(number, int) else None)
-        if table is not None:
-            start, end = table
-            found = start
-            continue
-        key = next(
-            (n for n in range(start, end) if lines[n].split("=", 1)[0].strip() == part), None
-        )
-        if key is not None:
-            start, found = key, key + 1
-    return found
-
-
-def _table(lines: list[str], header: str, number: int | None) -> tuple[int, int] | None:
-    """The lines behind a table's header, the `number`-th of its name in a `[[…]]`."""
-    brackets = f"[{header}]" if number is None else f"[[{header}]]"
-    starts = [at for at, line in enumerate(lines) if line.startswith(brackets)]
-    if len(starts) <= (number or 0):
-        return None
-    start = starts[number or 0] + 1
-    end = next((at for at in range(start, len(lines)) if lines[at].startswith("[")), len(lines))
-    return start, end
+        raise why_invalid(error, text, origin) from error

@@ -7,11 +7,14 @@ comment on a key's line, or right above it, is its line in the manual.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from fakeproc.defaults import MAX_CPUS, MAX_SEED
+from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.protocol.classes import CLASS_GUIDS
 
 __all__ = [
@@ -31,7 +34,6 @@ __all__ = [
     "VMBus",
 ]
 
-MAX_CPUS = 2048  # what a Hyper-V guest may have, and more than any does
 MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the protocol's
 
 # Labels of the rows of /proc/interrupts that are no Linux interrupts.
@@ -53,8 +55,10 @@ def _by_cpu(value: Any) -> Any:
 
 def _class_guid(value: Any) -> Any:
     """A class by its name here, or by its GUID."""
-    if not isinstance(value, str) or value in CLASS_GUIDS:
-        return CLASS_GUIDS.get(value, value)
+    if not isinstance(value, str):
+        return value  # pydantic says what it should be
+    if value in CLASS_GUIDS:
+        return CLASS_GUIDS[value]
     try:
         return UUID(value)
     except ValueError:
@@ -148,24 +152,32 @@ class Cpus(_Table):
     @model_validator(mode="after")
     def _check(self) -> Cpus:
         if self.present is not None and not 1 <= self.present <= self.possible:
-            raise ValueError(f"present must be between 1 and possible ({self.possible})")
+            raise ContradictionError(
+                ("present",), f"must be between 1 and possible ({self.possible})"
+            )
         present = self.present or self.possible
         if self.possible % (self.packages * self.threads_per_core):
-            raise ValueError(
+            raise ContradictionError(
+                ("packages" if self.threads_per_core == 1 else "threads_per_core",),
                 f"{self.possible} possible CPUs do not divide into {self.packages} packages"
-                f" of cores with {self.threads_per_core} threads"
+                f" of cores with {self.threads_per_core} threads",
             )
         if self.possible % self.nodes:
-            raise ValueError(f"{self.possible} possible CPUs do not divide into {self.nodes} nodes")
-        for key, cpus in (
-            ("offline", self.offline),
-            ("isolated.managed_irq", self.isolated.managed_irq),
-            ("isolated.domain", self.isolated.domain),
+            raise ContradictionError(
+                ("nodes",),
+                f"{self.possible} possible CPUs do not divide into {self.nodes} nodes",
+            )
+        for location, cpus in (
+            (("offline",), self.offline),
+            (("isolated", "managed_irq"), self.isolated.managed_irq),
+            (("isolated", "domain"), self.isolated.domain),
         ):
             if cpus and max(cpus) >= present:
-                raise ValueError(f"{key} names CPU {max(cpus)}, but only {present} are present")
+                raise ContradictionError(
+                    location, f"names CPU {max(cpus)}, but only {present} are present"
+                )
         if 0 in self.offline:
-            raise ValueError("offline names CPU 0, which boots the guest")
+            raise ContradictionError(("offline",), "names CPU 0, which boots the guest")
         return self
 
 
@@ -232,17 +244,30 @@ class VMBus(_Table):
         major, minor = self.protocol.split(".")
         return int(major), int(minor)
 
+    @property
+    def located_channels(self) -> Iterator[tuple[Location, Device | Subchannel]]:
+        """Every channel, and where it stands in this table."""
+        for number, device in enumerate(self.devices):
+            yield ("devices", number), device
+            for sub, channel in enumerate(device.subchannels):
+                yield ("devices", number, "subchannels", sub), channel
+
     @model_validator(mode="after")
     def _check(self) -> VMBus:
         relids: set[int] = set()
         instances: set[UUID] = set()
-        for device in self.devices:
-            for channel in device.channels:
-                if channel.relid in relids:
-                    raise ValueError(f"relid {channel.relid} is given to two channels")
-                relids.add(channel.relid)
+        for location, channel in self.located_channels:
+            if channel.relid in relids:
+                raise ContradictionError(
+                    (*location, "relid"), f"relid {channel.relid} is given to two channels"
+                )
+            relids.add(channel.relid)
+        for number, device in enumerate(self.devices):
             if device.instance in instances:
-                raise ValueError(f"instance {device.instance} is given to two devices")
+                raise ContradictionError(
+                    ("devices", number, "instance"),
+                    f"instance {device.instance} is given to two devices",
+                )
             instances.add(device.instance)
         return self
 
@@ -274,7 +299,7 @@ class Profile(_Table):
     architecture: Literal["x86_64", "arm64"] = "x86_64"  # of the processors
     stimer_direct: bool = True  # x86: timers on a vector of their own, not as messages
     pic: bool = False  # x86: whether there is a PIC, with 16 interrupts (Generation 1)
-    seed: int = 1  # of all that is left to chance
+    seed: int = Field(default=1, ge=0, le=MAX_SEED)  # of all that is left to chance
     uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
     quiet_s: float = Field(default=0, ge=0)  # how long it is left alone from then on
     timer_rate: Rate = 0.0  # timer interrupts a second, of each CPU
@@ -290,27 +315,36 @@ class Profile(_Table):
     def _check(self) -> Profile:
         present = self.cpus.present or self.cpus.possible
         numbers: set[int] = set()
-        for irq in self.irqs:
+        for at, irq in enumerate(self.irqs):
             if irq.irq in numbers:
-                raise ValueError(f"irqs: IRQ {irq.irq} is described twice")
+                raise ContradictionError(("irqs", at, "irq"), f"IRQ {irq.irq} is described twice")
             numbers.add(irq.irq)
-        channels = [channel for device in self.vmbus.devices for channel in device.channels]
-        for what, counts in (
-            *((f"irqs: IRQ {irq.irq}", irq.counts) for irq in self.irqs),
-            *((f"vmbus.devices: relid {c.relid}", c.counts) for c in channels),
-            *((f"arch.{label}", counts) for label, counts in self.arch.items()),
-        ):
+        for location, what, counts in self._counts():
             if counts and max(counts) >= present:
-                raise ValueError(
-                    f"{what} counts on CPU {max(counts)}, but only {present} are present"
+                raise ContradictionError(
+                    location,
+                    f"{what} counts on CPU {max(counts)}, but only {present} are present",
                 )
-        for irq in self.irqs:
-            for cpu in {irq.effective, *(irq.affinity or ())}:
-                if cpu >= self.cpus.possible:
-                    raise ValueError(f"irqs: IRQ {irq.irq} names CPU {cpu}, which is not possible")
+        for at, irq in enumerate(self.irqs):
+            for key, cpus in (("effective", {irq.effective}), ("affinity", irq.affinity or ())):
+                impossible = [cpu for cpu in cpus if cpu >= self.cpus.possible]
+                if impossible:
+                    raise ContradictionError(
+                        ("irqs", at, key),
+                        f"IRQ {irq.irq} names CPU {impossible[0]}, which is not possible",
+                    )
         if self.vmbus.hibernation and self.architecture == "arm64":
-            raise ValueError("vmbus.hibernation: there is no S4 on arm64")
+            raise ContradictionError(("vmbus", "hibernation"), "there is no S4 on arm64")
         unknown = set(self.arch) - ARCH_ROWS[self.architecture]
         if unknown:
-            raise ValueError(f"arch: no row is called {min(unknown)}")
+            raise ContradictionError(("arch", min(unknown)), "no row has this label")
         return self
+
+    def _counts(self) -> Iterator[tuple[Location, str, dict[int, int]]]:
+        """Everything that is counted by CPU: where it stands, what it is, and the counts."""
+        for at, irq in enumerate(self.irqs):
+            yield ("irqs", at, "counts"), f"IRQ {irq.irq}", irq.counts
+        for location, channel in self.vmbus.located_channels:
+            yield ("vmbus", *location, "counts"), f"relid {channel.relid}", channel.counts
+        for label, counts in self.arch.items():
+            yield ("arch", label), f"row {label}", counts

@@ -63,7 +63,12 @@ def test_a_fault(console, files) -> None:
         (lambda it: it.interrupt(999), "line 1, '999 1': no channel has relid 999"),
         (lambda it: it.rescind(NEW), f"line 1, '{NEW}': there is no device {NEW}"),
         (lambda it: it.fault("nonsense"), r"line 1, 'nonsense': it is none of: .*"),
-        (lambda it: it.traffic(19, -1), "line 1, .*a rate is a number from 0 to 1e.09, not '-1'"),
+        (lambda it: it.traffic("netvcs", 5), "line 1, .*: 'netvcs' is neither .*, netvsc, .*"),
+        (lambda it: it.traffic(19, "5"), "rate is a number, not '5'"),
+        (lambda it: it.advance("1"), "seconds is a number, not '1'"),
+        (lambda it: it.advance(float("nan")), "seconds is a number, not nan"),
+        (lambda it: it.advance(-1), "line 1, .* not '-1.000000000'"),
+        (lambda it: it.traffic(19, -1), "line 1, .*a rate is a number from 0 to 1e.09, not '-1.0'"),
     ],
 )
 def test_what_is_refused_says_why(console, call, sentence) -> None:
@@ -109,7 +114,15 @@ def test_which_machine(console) -> None:
         ({"profile": "nope"}, "no profile is called 'nope'"),
         ({"kernel": "2.4"}, "no kernel is called '2.4'; there are: rfc, "),
         ({"profile": "hyperv-2socket", "cpus": 7}, "hyperv-2socket with 7 CPUs: 7 possible CPUs"),
-        ({"cpus": 4096}, "hyperv-gen2 with 4096 CPUs: "),
+        ({"cpus": 4096}, "cpus is a whole number from 1 to 2048, not 4096"),
+        ({"cpus": "8"}, "cpus is a whole number from 1 to 2048, not '8'"),
+        ({"cpus": True}, "cpus is a whole number from 1 to 2048, not True"),
+        ({"cpus": 0}, "cpus is a whole number from 1 to 2048, not 0"),
+        ({"seed": -1}, "seed is a whole number from 0 to 9223372036854775807, not -1"),
+        ({"seed": "x"}, "seed is a whole number from 0 to 9223372036854775807, not 'x'"),
+        ({"clock": "Real"}, "clock is 'manual' or 'real', not 'Real'"),
+        ({"kernel": 6.12}, "no kernel is called 6.12; there are: rfc, "),
+        ({"profile": None}, "a profile is the name of a built-in one, .* not None"),
     ],
 )
 @pytest.mark.parametrize("kind", [fakeproc.Guest, fakeproc.Machine])

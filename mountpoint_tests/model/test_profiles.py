@@ -8,7 +8,7 @@ import pytest
 
 from fakeproc import profiles
 from fakeproc.machine import Machine
-from fakeproc.profiles import ProfileError
+from fakeproc.profiles import ProfileError, positions
 
 from .guests import edited, text
 
@@ -39,18 +39,23 @@ WRONG = [
     ("possible = 8", 'possible = "eight"', "cpus.possible", "integer"),
     ("possible = 8", "possible = 0", "cpus.possible", "1"),
     ("possible = 8", "possible = 2049", "cpus.possible", "2048"),
-    ("relid = 2\n", "relid = 0\n", "vmbus.devices.0.relid", "1"),
-    ("relid = 2\n", "relid = 2048\n", "vmbus.devices.0.relid", "2047"),
-    ('class = "keyboard"', 'class = "keybord"', "vmbus.devices.11.class", "keyboard"),
-    ("b6650ff7-33bc-4840-8048-e0676786f393", "b6650ff7", "vmbus.devices.3.instance", "UUID"),
-    ("counts = { 1 = 85 }", "counts = { 1 = -85 }", "vmbus.devices.8.counts.1", "0"),
-    ("counts = { 1 = 85 }", "counts = { 1 = 4294967296 }", "vmbus.devices.8.counts.1", "429496729"),
-    ("counts = { 1 = 85 }", "counts = { one = 85 }", "vmbus.devices.8.counts", "integer"),
+    ("relid = 2\n", "relid = 0\n", "vmbus.devices[0].relid", "1"),
+    ("relid = 2\n", "relid = 2048\n", "vmbus.devices[0].relid", "2047"),
+    ('class = "keyboard"', 'class = "keybord"', "vmbus.devices[11].class", "keyboard"),
+    ("b6650ff7-33bc-4840-8048-e0676786f393", "b6650ff7", "vmbus.devices[3].instance", "UUID"),
+    ("counts = { 1 = 85 }", "counts = { 1 = -85 }", "vmbus.devices[8].counts.1", "0"),
+    (
+        "counts = { 1 = 85 }",
+        "counts = { 1 = 4294967296 }",
+        "vmbus.devices[8].counts.1",
+        "429496729",
+    ),
+    ("counts = { 1 = 85 }", "counts = { one = 85 }", "vmbus.devices[8].counts.one", "integer"),
     ('protocol = "5.3"', 'protocol = "5.4"', "vmbus.protocol", "5.3"),
     ('version = "6.10"', 'version = "2.4"', "kernel.version", "6.10"),
-    ('trigger = "level"', 'trigger = "levelled"', "irqs.1.trigger", "level"),
-    ("monitor = { id = 1,", "monitor = { id = 128,", "vmbus.devices.7.monitor.id", "128"),
-    ("IWI = [1,", 'IWI = ["one",', "arch.IWI", "integer"),
+    ('trigger = "level"', 'trigger = "levelled"', "irqs[1].trigger", "level"),
+    ("monitor = { id = 1,", "monitor = { id = 128,", "vmbus.devices[7].monitor.id", "128"),
+    ("IWI = [1,", 'IWI = ["one",', "arch.IWI[0]", "integer"),
 ]
 
 
@@ -63,58 +68,99 @@ def test_a_wrong_value_is_named_with_file_line_and_key(right, wrong, key, says):
     assert says in sentence
 
 
-# What is wrong between several keys: the table's line will do.
+# What contradicts another key: the key to change, and the line it stands on.
 CONTRADICTIONS = [
-    ("relid = 9\n", "relid = 7\n", "vmbus", "relid 7"),
-    ("{ relid = 23 }", "{ relid = 7 }", "vmbus", "relid 7"),
+    ("relid = 9\n", "relid = 7\n", "vmbus.devices[3].relid", "relid 7"),
+    ("{ relid = 23 }", "{ relid = 7 }", "vmbus.devices[7].subchannels[0].relid", "relid 7"),
     (
         "b6650ff7-33bc-4840-8048-e0676786f393",
         "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0",
-        "vmbus",
+        "vmbus.devices[3].instance",
         "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0",
     ),
-    ("\nnodes = 1", "\nnodes = 3", "cpus", "3 nodes"),
-    ("threads_per_core = 2", "threads_per_core = 3", "cpus", "3 threads"),
-    ("\nnodes = 1", "\nnodes = 1\noffline = [8]", "cpus", "CPU 8"),
-    ("\nnodes = 1", "\nnodes = 1\noffline = [0]", "cpus", "CPU 0"),
-    ("\nnodes = 1", "\nnodes = 1\nisolated = { domain = [9] }", "cpus", "CPU 9"),
-    ("\nnodes = 1", "\nnodes = 1\npresent = 9", "cpus", "present"),
+    ("nodes = 1", "nodes = 3", "cpus.nodes", "3 nodes"),
+    ("threads_per_core = 2", "threads_per_core = 3", "cpus.threads_per_core", "3 threads"),
+    ("nodes = 1", "nodes = 1\noffline = [8]", "cpus.offline", "CPU 8"),
+    ("nodes = 1", "nodes = 1\noffline = [0]", "cpus.offline", "CPU 0"),
+    ("nodes = 1", "nodes = 1\nisolated = { domain = [9] }", "cpus.isolated.domain", "CPU 9"),
+    ("nodes = 1", "nodes = 1\npresent = 9", "cpus.present", "possible (8)"),
+    ("counts = { 1 = 85 }", "counts = { 8 = 85 }", "vmbus.devices[8].counts", "relid 15"),
+    ("IWI = [1, 0, 0, 1, 0, 0, 0, 2]", "IWI = [1, 0, 0, 1, 0, 0, 0, 2, 1]", "arch.IWI", "CPU 8"),
+    ("irq = 9\n", "irq = 8\n", "irqs[1].irq", "IRQ 8"),
+    ("effective = 2", "effective = 8", "irqs[0].effective", "CPU 8"),
+    ("effective = 2", "affinity = [9]", "irqs[0].affinity", "CPU 9"),
+    ("IWI = [1,", "XYZ = [1,", "arch.XYZ", "no row"),
 ]
 
 
-@pytest.mark.parametrize(("right", "wrong", "table", "says"), CONTRADICTIONS)
-def test_a_contradiction_is_named_with_file_line_and_table(right, wrong, table, says):
+@pytest.mark.parametrize(("right", "wrong", "key", "says"), CONTRADICTIONS)
+def test_a_contradiction_is_named_with_file_line_and_key(right, wrong, key, says):
     toml = SOURCE.replace(right, wrong, 1)
+    line = line_of(SOURCE, right) + (wrong.startswith(f"{right}\n"))
     sentence = refusal(toml)
-    assert sentence.startswith(f"my.toml, line {line_of(toml, f'[{table}]')}: {table}")
+    assert sentence.startswith(f"my.toml, line {line}: {key}: ")
     assert says in sentence
 
 
-# And between tables: the file has no one line for it.
-ACROSS = [
-    ("counts = { 1 = 85 }", "counts = { 8 = 85 }", "relid 15", "CPU 8"),
-    ("IWI = [1, 0, 0, 1, 0, 0, 0, 2]", "IWI = [1, 0, 0, 1, 0, 0, 0, 2, 1]", "IWI", "CPU 8"),
-    ("irq = 9\nchip", "irq = 8\nchip", "irqs", "IRQ 8"),
-    ("effective = 2", "effective = 8", "irqs", "CPU 8"),
-    ("effective = 2", "affinity = [9]", "irqs", "CPU 9"),
-    ("IWI = [1,", "XYZ = [1,", "arch", "XYZ"),
+# Of a key on many lines, or of many on one, it is the line on which the statement begins.
+LAYOUTS = [
+    ("a.b.c = 1\na.b.d = 2\n", ("a", "b", "d"), 2),
+    ("[a]\nx = 1\n\n# says more\n[a.b]\nc = 1\n", ("a", "b", "c"), 6),
+    ("[[a]]\nb = 1\n[[a]]\nc = 1\n[[a]]\nb = 1\n", ("a", 2, "b"), 6),
+    ("[[a]]\n[[a.b]]\nc = 1\n[[a]]\n[[a.b]]\n[[a.b]]\nc = 1\n", ("a", 1, "b", 1, "c"), 7),
+    ("a = [\n  1,\n  [2],\n  3,\n]\nb = 1\n", ("a", 1, 0), 1),
+    ("a = [\n  1,\n  [2],\n  3,\n]\nb = 1\n", ("b",), 6),
+    ('a = """\nb = 1\n[c]\n"""\n[c]\nb = 1\n', ("c", "b"), 6),
+    ("\"a = b\" = 1\n'[c]' = 2\n", ("[c]",), 2),
+    ("a = { b = [{ c = 1 }, { c = 2 }] }\n", ("a", "b", 1, "c"), 1),
+    ("[a]\nb = 1\n", ("a", "missing"), 1),
+    ("a = 1\n", ("missing",), None),
+    ("a = 1\r\nb = 1\r\n", ("b",), 2),
 ]
 
 
-@pytest.mark.parametrize(("right", "wrong", "key", "says"), ACROSS)
-def test_what_does_not_fit_together_is_named(right, wrong, key, says):
-    assert SOURCE.count(right) == 1
-    sentence = refusal(SOURCE.replace(right, wrong))
-    assert sentence.startswith("my.toml")
-    assert key in sentence
+@pytest.mark.parametrize(("toml", "location", "line"), LAYOUTS)
+def test_the_line_of_a_key_is_the_right_one_however_the_file_is_laid_out(toml, location, line):
+    assert positions.line_of(toml, location) == line
+
+
+def test_the_line_of_a_subchannels_relid_was_a_guess():
+    subchannels = [f"[[vmbus.devices.subchannels]]\nrelid = {relid}\n" for relid in (30, 31, 4000)]
+    toml = f'{SOURCE}\n[[vmbus.devices]]\nclass = "scsi"\nrelid = 29\n' + (
+        'instance = "00000000-0000-0000-0000-000000000029"\n' + "".join(subchannels)
+    )
+    number = SOURCE.count("[[vmbus.devices]]")
+    assert refusal(toml).startswith(
+        f"my.toml, line {line_of(toml, 'relid = 4000')}: "
+        f"vmbus.devices[{number}].subchannels[2].relid: "
+    )
+
+
+# What only a machine writes: no traceback, and no sentence as long as the input.
+MONSTROUS = [
+    (f"a = {'[' * 3000}{']' * 3000}\n", "nested too deeply"),
+    (f"a = {'{b=' * 3000}1{'}' * 3000}\n", "nested too deeply"),
+    (f"seed = {'9' * 5000}\n", "not TOML"),
+    (SOURCE.replace('class = "shutdown"', "class = [1]"), "vmbus.devices[3].class: "),
+    (SOURCE.replace('class = "shutdown"', "class = {}"), "vmbus.devices[3].class: "),
+    (SOURCE.replace('class = "shutdown"', f'class = "{"x" * 9000}"'), "vmbus.devices[3].class: "),
+    (SOURCE.replace("[arch]", f"[arch]\n{'x' * 9000} = 1"), "arch."),
+    (SOURCE.replace("[arch]", '[arch]\n"a\\nb" = [1]'), 'arch."a\\nb": '),
+]
+
+
+@pytest.mark.parametrize(("toml", "says"), MONSTROUS, ids=range(len(MONSTROUS)))
+def test_what_nobody_would_write_is_refused_in_one_short_sentence(toml, says):
+    sentence = refusal(toml)
     assert says in sentence
+    assert len(sentence) < 600
 
 
 @pytest.mark.parametrize(
     ("missing", "header", "key"),
     [
-        ("relid = 9\n", '[[vmbus.devices]]\nclass = "shutdown"', "vmbus.devices.3.relid"),
-        ('class = "shutdown"\n', None, "vmbus.devices.3.class"),
+        ("relid = 9\n", '[[vmbus.devices]]\nclass = "shutdown"', "vmbus.devices[3].relid"),
+        ('class = "shutdown"\n', None, "vmbus.devices[3].class"),
         ("possible = 8\n", "[cpus]", "cpus.possible"),
     ],
 )
@@ -167,6 +213,17 @@ def test_a_profile_that_is_not_there_is_a_sentence(name, sentence):
     with pytest.raises(ProfileError) as refused:
         profiles.load(name)
     assert str(refused.value).startswith(sentence)
+
+
+def test_a_file_that_does_not_end_is_not_read_to_the_end():
+    with pytest.raises(ProfileError, match=r"^/dev/zero: larger than 4 MiB$"):
+        profiles.load("/dev/zero")
+
+
+def test_a_path_with_a_newline_does_not_break_the_sentence(tmp_path):
+    path = tmp_path / "my\nown.toml"
+    with pytest.raises(ProfileError, match=r"^\$'/\S+/my\\012own\.toml': No such file"):
+        profiles.load(str(path))
 
 
 def test_a_file_that_is_no_text_is_a_sentence(tmp_path):

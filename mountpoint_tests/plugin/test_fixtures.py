@@ -66,16 +66,33 @@ def test_the_marker_says_which_guest(project) -> None:
     assert re.search(r"test_one( PASSED|\[guest\])", run.stdout.str())
 
 
-def test_a_marker_that_is_wrong_is_a_sentence(project) -> None:
-    project.makepyfile("""
+def test_a_typo_in_a_marker_is_a_sentence_and_fails_its_own_file_only(project) -> None:
+    project.makepyfile(
+        test_wrong="""
         import pytest
 
         @pytest.mark.fakeproc(cpu=16)
-        def test_it(fakeproc_guest): pass
+        def test_it(fakeproc_machine): pass
+        """,
+        test_right="""
+        def test_it(fakeproc_machine): pass
+        """,
+    )
+    run = project.runpytest_subprocess("--continue-on-collection-errors")
+    run.assert_outcomes(passed=1, errors=1)
+    assert "the marker fakeproc does not take cpu; it is: fakeproc(profile=" in run.stdout.str()
+    assert "Traceback" not in run.stdout.str() + run.stderr.str()
+
+
+def test_a_tuple_in_a_marker_is_a_list_too(project) -> None:
+    project.makepyfile("""
+        import pytest
+
+        @pytest.mark.fakeproc(cpus=(8, 16))
+        def test_it(fakeproc_machine): pass
     """)
     run = project.runpytest_subprocess()
-    assert run.ret
-    assert "the marker fakeproc does not take cpu; it is: fakeproc(profile=" in run.stdout.str()
+    run.assert_outcomes(passed=2)
 
 
 def test_a_profile_that_is_wrong_is_a_sentence(project) -> None:

@@ -158,6 +158,9 @@ def _channels(machine: Machine, who: str) -> list[HostChannel]:
     if who in CLASS_GUIDS:
         guid = CLASS_GUIDS[who]
         return [channel for channel in taken.values() if channel.device.class_id == guid]
+    if not who.isdigit():
+        classes = ", ".join(CLASS_GUIDS)
+        raise ValueError(f"{who!r} is neither a relid nor one of: all, timer, irq<N>, {classes}")
     return [_channel(machine, who)]
 
 
