@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import re
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache, wraps
 from posixpath import normpath
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from fakeproc import profiles
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.machine import Machine
 from fakeproc.profiles.schema import Profile
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _ROOTS = {"proc": proc_root, "sys": sys_root, "host": host_root}
 
@@ -166,9 +171,50 @@ def captured_profile(capture: str, series: str = "as meant") -> Profile:
 
 def captured_guest(capture: str, series: str = "as meant") -> Machine:
     """The guest of a capture, booted; its time stands still."""
-    return Machine(captured_profile(capture, series), "manual")
+    return _booted(captured_profile(capture, series))
 
 
 def default_guest() -> Machine:
     """The guest of the cover letter, booted; its time stands still."""
-    return Machine(profiles.load("hyperv-gen2"), "manual")
+    return _booted(profiles.load("hyperv-gen2"))
+
+
+# Other kernels -------------------------------------------------------------------------------
+
+# Why a version answers otherwise than the recorded kernel.
+ROW_STAYS = "an interrupt that is freed keeps its row where it has counted (before v6.11)"
+FCOPY = "hv_utils has fcopy, which the recorded kernel leaves to uio_hv_generic (v6.10)"
+
+_version: list[str | None] = [None]  # of the guests that are made, the current one last
+
+
+@contextmanager
+def on_version(version: str | None) -> Iterator[None]:
+    """Give every guest that is made meanwhile this version of Linux; None is its profile's own."""
+    _version.append(version)
+    try:
+        yield
+    finally:
+        _version.pop()
+
+
+def _booted(profile: Profile) -> Machine:
+    version = _version[-1]
+    if version is not None:
+        kernel = profile.kernel.model_copy(update={"version": version})
+        profile = profile.model_copy(update={"kernel": kernel})
+    return Machine(profile, "manual")
+
+
+def once_a_version(function: Callable[P, R]) -> Callable[P, R]:
+    """Remember what a function returns, for each version of the guests that it makes."""
+
+    @cache
+    def of_version(_version: str | None, *arguments: P.args, **keywords: P.kwargs) -> R:
+        return function(*arguments, **keywords)
+
+    @wraps(function)
+    def remembering(*arguments: P.args, **keywords: P.kwargs) -> R:
+        return of_version(_version[-1], *arguments, **keywords)
+
+    return remembering

@@ -19,7 +19,7 @@ from fakeproc.timeline import SECOND
 
 from .captures import IRQ_FILES, READS, Row, of_kind, rows
 from .differences import Mismatch
-from .guests import SYSFS_PAGE, captured_guest, channel_path, node_at, read, write
+from .guests import SYSFS_PAGE, captured_guest, channel_path, node_at, once_a_version, read, write
 
 # Rows that begin on the CPU that they name, however the row before has ended. The captures
 # reset the channel before each of them; the reset itself is not recorded.
@@ -152,7 +152,7 @@ class ModelFiles:
         return channel_path(self.machine, relid) if there else None
 
 
-@cache
+@once_a_version
 def replayed(
     capture: str, series: str = "as meant"
 ) -> tuple[tuple[Row, tuple[Mismatch, ...]], ...]:

@@ -8,14 +8,17 @@ import pytest
 
 from .captures import of_kind, text_of
 from .differences import unexplained
-from .guests import captured_guest, interrupt_rows, text
+from .guests import FCOPY, captured_guest, interrupt_rows, text
 from .replay import replayed
+
+pytestmark = pytest.mark.every_kernel
 
 # Captures that say how every channel was before anything was written.
 BOOTS = ("boot-8cpu", "default-8cpu", "small-2cpu", "small-8cpu-2numa", "lowver-8cpu", "isol-8cpu")
 CHANNELS = 21
 
 
+@pytest.mark.differs("6.1", FCOPY, capture="default-8cpu")
 @pytest.mark.parametrize("capture", BOOTS)
 def test_every_channel_boots_as_recorded(capture):
     answers = [each for row, each in replayed(capture) if row.get("state") == "boot"]
@@ -52,6 +55,7 @@ def test_every_vmbus_irq_says_in_sysfs_what_its_row_says():
         assert text(machine, f"{directory}/chip_name") == "VMBus\n"
 
 
+@pytest.mark.differs("7.2", "it offers the host protocol 6.0 first")
 def test_control_messages_of_the_boot_have_counted_on_hyp():
     """1 version, 15 offers, 1 end of offers, 9 sub-channels, 21 GPADLs and 21 opens."""
     recorded = interrupt_rows(text_of("boot-8cpu", "interrupts", "boot"))["HYP"]

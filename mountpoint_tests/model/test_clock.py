@@ -14,6 +14,8 @@ from fakeproc.timeline import MILLISECOND, SECOND, Clock
 
 from .guests import default_guest, text, write
 
+pytestmark = pytest.mark.every_kernel
+
 
 class Monotonic:
     """The computer's clock, moved by hand."""

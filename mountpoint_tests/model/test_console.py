@@ -15,6 +15,8 @@ from fakeproc.timeline import SECOND
 
 from .guests import default_guest, interrupt_rows, node_at, read, text, write
 
+pytestmark = pytest.mark.every_kernel
+
 NETVSC = "0022486b-1fa4-0022-486b-1fa40022486b"
 HEARTBEAT = "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0"
 NEW = "11111111-2222-3333-4444-555555555555"

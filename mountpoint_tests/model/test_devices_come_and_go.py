@@ -13,6 +13,8 @@ from fakeproc.timeline import MICROSECOND, MILLISECOND, SECOND
 
 from .guests import default_guest, interrupt_rows, node_at, read, text, write
 
+pytestmark = pytest.mark.every_kernel
+
 BUS = "/sys/bus/vmbus"
 VMBUS = "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00"
 NETVSC = "0022486b-1fa4-0022-486b-1fa40022486b"

@@ -16,6 +16,8 @@ from fakeproc.timeline import MILLISECOND, SECOND
 from .guests import channel_path, edited, read, text, write
 from .replay import close
 
+pytestmark = pytest.mark.every_kernel
+
 CPUS = "/sys/devices/system/cpu"
 GOING, ELSEWHERE = 5, 1  # CPU 5 holds relid 18 alone: IRQ 38, a sub-channel of netvsc
 RELID, IRQ = 18, 38

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import pytest
 
@@ -16,7 +15,9 @@ from fakeproc.timeline import MILLISECOND
 
 from .captures import IRQ_FILES, READS, Row, rows
 from .differences import Difference, Mismatch
-from .guests import captured_guest, channel_path, read, text, write
+from .guests import captured_guest, channel_path, once_a_version, read, text, write
+
+pytestmark = pytest.mark.every_kernel
 
 CAPTURE = "off-8cpu"
 CPUS = "/sys/devices/system/cpu"
@@ -299,7 +300,7 @@ def _compare(row: Row, field: str, recorded: object, ours: object) -> Iterator[M
         yield Mismatch(row, field, recorded, ours)
 
 
-@cache
+@once_a_version
 def replayed() -> tuple[tuple[Row, tuple[Mismatch, ...]], ...]:
     rig = Rig()
     return tuple((row, tuple(rig.replay(row))) for row in rows(CAPTURE))

@@ -14,6 +14,8 @@ from fakeproc.protocol.messages import OfferChannel
 from .captures import of_kind, text_of
 from .guests import captured_guest, captured_profile, channel_path, interrupt_rows, text, write
 
+pytestmark = pytest.mark.every_kernel
+
 PERF = ("ide", "scsi", "fc", "netvsc", "netdirect")
 NOT_PERF = (
     "vpci", "framebuffer", "keyboard", "mouse", "kvp", "timesync", "heartbeat", "shutdown",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .captures import rows
+from .guests import FCOPY
 from .test_fire_replay import Rig, replay
+
+pytestmark = pytest.mark.every_kernel
 
 CAPTURE = "resc-8cpu"
 
 
+@pytest.mark.differs("6.1", FCOPY)
 def test_every_recorded_rescind_and_offer_does_what_it_did() -> None:
     kinds, unexplained, needed = replay(Rig(rows(CAPTURE)))
     assert not unexplained, "\n".join(unexplained)

@@ -18,6 +18,8 @@ from fakeproc.timeline import MILLISECOND, SECOND
 
 from .guests import channel_path, default_guest, interrupt_rows, text, write
 
+pytestmark = pytest.mark.every_kernel
+
 CPUS = 8
 WRAP = 1 << 32
 NETVSC = {13: 34, **dict(zip(range(16, 23), range(36, 43), strict=True))}  # relid: IRQ

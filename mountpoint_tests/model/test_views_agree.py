@@ -14,6 +14,8 @@ from fakeproc.timeline import MILLISECOND, SECOND
 
 from .guests import captured_guest, channel_path, default_guest, interrupt_rows, text, write
 
+pytestmark = pytest.mark.every_kernel
+
 CPUS = 8
 VMBUS_IRQS = range(24, 45)
 PATHS = ("smp_affinity", "smp_affinity_list", "cpu")

@@ -1,3 +1,0 @@
-"""The tests of the same name in model/, on other kernels: see conftest.py."""
-
-from model.test_placement import *  # noqa: F403
