@@ -186,14 +186,14 @@ class Kernel:
     # GuestPort: what the host does to the guest
 
     def interrupt(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None = None
+        self, vp: int, relids: dict[int, int], message: HostMessage | None = None, times: int = 1
     ) -> None:
         """`vmbus_isr` on CPU `vp`: each counts on HYP, with patch 9 only control messages.
 
         On a CPU that is offline nobody looks: the event flags stay set until
         an interrupt finds the CPU online again.
         """
-        hardirqs, softirqs = self._handle(vp, relids, message)
+        hardirqs, softirqs = self._handle(vp, relids, message, times)
         if hardirqs:
             self.accounting.charge(vp, hardirqs, softirqs)
 
@@ -202,7 +202,7 @@ class Kernel:
         self._handle(vp, {relid: count}, None)
 
     def _handle(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None
+        self, vp: int, relids: dict[int, int], message: HostMessage | None, times: int = 1
     ) -> tuple[int, int]:
         """Handle interrupts, and return how many they were and how many softirqs they raised."""
         if not self.cpus.is_online(vp):
@@ -215,15 +215,10 @@ class Kernel:
         if not self.personality.series.applied:
             self.architecture.count_vmbus(vp, hardirqs)
         if message is not None:
-            hardirqs += 1
-            self.architecture.count_vmbus(vp, 1)
+            hardirqs += times
+            self.architecture.count_vmbus(vp, times)
             self.vmbus.handle_message(message)
         return hardirqs, softirqs
-
-    def hear_nothing(self, vp: int, count: int) -> None:
-        """Control messages that no handler does anything about."""
-        self.architecture.count_vmbus(vp, count)
-        self.accounting.charge(vp, count)
 
     def channel_load(self, vp: int, relid: int, rate: float) -> None:
         """A channel interrupts a CPU so often a second from now on; 0 ends it."""
@@ -263,11 +258,3 @@ class Kernel:
             return False
         self.irqs.fire(desc, count)
         return True
-
-    def jam_event_flag(self, vp: int, relid: int) -> None:
-        """An event flag that is set and never consumed."""
-        self.vmbus.synic.jam(vp, relid)
-
-    def free_event_flags(self) -> None:
-        """Let every such flag go."""
-        self.vmbus.synic.clear_jams()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from fakeproc.protocol.messages import Monitor, OfferChannel
@@ -13,9 +14,30 @@ if TYPE_CHECKING:
     from fakeproc.host.traffic import Source
     from fakeproc.profiles.schema import Device, MonitorSlot
 
-__all__ = ["MAX_RELID", "HostChannel", "HostDevice", "Relids", "device_of_profile"]
+__all__ = [
+    "MAX_RELID",
+    "HostChannel",
+    "HostChannelState",
+    "HostDevice",
+    "Relids",
+    "device_of_profile",
+]
 
 MAX_RELID = 2047  # the event flags of a synic are 2,048 bits, of which 0 is not used
+
+
+class HostChannelState(Enum):
+    """How far the host has come with a channel.
+
+    FREE -> UNANNOUNCED -> OFFERED <-> OPEN; a rescind leads from OFFERED or
+    OPEN to LEAVING, and the guest's RelidReleased from there to FREE.
+    """
+
+    FREE = auto()  # it has no relid
+    UNANNOUNCED = auto()  # it has a relid, and the offer is on its way
+    OFFERED = auto()  # the guest has the offer
+    OPEN = auto()  # the guest has opened it: the host may interrupt for it
+    LEAVING = auto()  # the host has taken it back, and waits for the guest to release the relid
 
 
 @dataclass(slots=True, eq=False)
@@ -30,14 +52,22 @@ class HostChannel:
     index: int  # 0 for the primary channel
     preferred: int | None = None
     monitor: Monitor | None = None
-    relid: int = 0  # while it is offered
+    state: HostChannelState = HostChannelState.FREE
+    relid: int = 0  # 0 while it is free
     offers: int = 0  # how often it has been offered
-    announced: bool = False  # whether the guest has been told
-    leaving: bool = False  # whether the guest has been told that it goes
-    open: bool = False
     target_vp: int = 0
     traffic: Source | None = None
     sent: int = 0  # interrupts
+
+    @property
+    def open(self) -> bool:
+        """Whether the host may interrupt for it."""
+        return self.state is HostChannelState.OPEN
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the host has taken it back and the guest has not let go of it yet."""
+        return self.state is HostChannelState.LEAVING
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +95,6 @@ class HostDevice:
             channel.index,
             channel.monitor,
             len(self.channels) - 1,
-            self.pci_model,
             self.is_hvsock,
         )
 
@@ -87,6 +116,7 @@ class Relids:
             if channel.relid > MAX_RELID:
                 channel.relid = 0
                 raise LookupError("the host has no relid left")
+        channel.state = HostChannelState.UNANNOUNCED
         self.taken[channel.relid] = channel
 
     def forget(self) -> None:
@@ -99,9 +129,8 @@ class Relids:
         """Let a relid be given out again."""
         channel = self.taken.pop(relid, None)
         if channel is not None:
-            channel.relid = 0
-            channel.announced = channel.leaving = channel.open = False
-            channel.sent = 0
+            channel.state = HostChannelState.FREE
+            channel.relid = channel.sent = 0
 
 
 def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:

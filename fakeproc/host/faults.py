@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from enum import Enum
 
 __all__ = ["Fault", "Faults"]
@@ -20,24 +20,38 @@ class Fault(Enum):
 
 
 class Faults:
-    """Faults that wait to happen, each so many times."""
+    """Faults that wait to happen, each a number of times, and event flags that are stuck."""
 
     def __init__(self) -> None:
         self.waiting: Counter[Fault] = Counter()
-        self.jammed: list[int] = []  # relids whose event flag nobody consumes
+        # By virtual processor: relids whose event flag is set and never consumed.
+        self._stuck: defaultdict[int, set[int]] = defaultdict(set)
 
     def arm(self, fault: Fault, times: int) -> None:
-        """Let a fault happen the next `times` times that it can."""
+        """Make a fault happen the next `times` times that it can."""
         self.waiting[fault] += times
 
-    def strikes(self, fault: Fault) -> bool:
+    def consume(self, fault: Fault) -> bool:
         """Whether a fault happens now; then it waits once less."""
         if not self.waiting[fault]:
             return False
         self.waiting[fault] -= 1
         return True
 
+    def jam(self, vp: int, relid: int) -> None:
+        """Set an event flag on a virtual processor, never to be consumed."""
+        self._stuck[vp].add(relid)
+
+    def stuck_on(self, vp: int) -> set[int]:
+        """The relids whose event flag is stuck on a virtual processor."""
+        return self._stuck.get(vp, set())
+
+    @property
+    def jammed(self) -> list[int]:
+        """The relids whose event flag is stuck anywhere."""
+        return sorted({relid for relids in self._stuck.values() for relid in relids})
+
     def clear(self) -> None:
-        """Let nothing more go wrong."""
+        """Disarm all faults and clear all jammed flags."""
         self.waiting.clear()
-        self.jammed.clear()
+        self._stuck.clear()

@@ -12,11 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fakeproc.host.devices import HostChannel, HostDevice, Relids, device_of_profile
+from fakeproc.host.devices import (
+    HostChannel,
+    HostChannelState,
+    HostDevice,
+    Relids,
+    device_of_profile,
+)
 from fakeproc.host.faults import Fault, Faults
 from fakeproc.host.traffic import Source, source
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
+    BusRelations,
+    BusRelationsQuery,
     CloseChannel,
     GpadlCreated,
     GpadlHeader,
@@ -31,10 +39,12 @@ from fakeproc.protocol.messages import (
     ModifyChannelResponse,
     OpenChannel,
     OpenChannelResult,
+    ProtocolVersion,
     RelidReleased,
     RequestOffers,
     RescindChannelOffer,
     SubchannelRequest,
+    TlConnectResult,
     Unload,
     UnloadResponse,
     VersionResponse,
@@ -47,7 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["Host", "Latency"]
 
 MESSAGE_VP = 0  # VMBUS_CONNECT_CPU: every control message goes there
-ACKNOWLEDGING = (5, 3)  # the first protocol that answers ModifyChannel
 REFUSED = 1  # a status that is not 0
 
 _POST_FAULTS = {
@@ -84,9 +93,10 @@ class Host:
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
+        self._version: ProtocolVersion = (0, 0)  # that the guest has contacted the host with
         self._retargeted = 0  # when the last ModifyChannel that has come is acted on
         self._connection = 0  # how often the guest has ended one
-        self._drawn = 0  # sources so far: each draws from a seed of its own
+        self._sources = 0  # made so far: each has a seed of its own
 
     def connect(self, guest: GuestPort) -> None:
         """Know the guest that interrupts go to."""
@@ -104,55 +114,87 @@ class Host:
     def post_message(self, message: GuestMessage) -> HvStatus:
         """HvPostMessage: take a control message; the answer comes as an interrupt."""
         for fault, status in _POST_FAULTS.items():
-            if self.faults.strikes(fault):
+            if self.faults.consume(fault):
                 return status
+        if message.since <= self._version:
+            self._receive(message)
+        return HvStatus.SUCCESS
+
+    def _receive(self, message: GuestMessage) -> None:
+        """Act on a message of the protocol agreed on.
+
+        What concerns a relid that the host has taken back, and that the guest
+        still uses, is refused where the guest waits for an answer.
+        """
         match message:
             case InitiateContact(version):
-                self._answer(VersionResponse(version <= self._profile.vmbus.version))
+                self._contacted(version)
             case RequestOffers():
                 for device in self.devices:
                     self._offer(device.primary)
                 self._answer(AllOffersDelivered())
             case GpadlHeader(relid, gpadl):
-                self._answer(GpadlCreated(relid, gpadl))
+                status = 0 if relid in self.relids.taken else REFUSED
+                self._answer(GpadlCreated(relid, gpadl, status))
             case GpadlTeardown(_, gpadl):
                 self._answer(GpadlTorndown(gpadl))
             case OpenChannel(relid, _, target_vp):
-                self._open(self.relids.taken[relid], target_vp)
+                self._open(relid, target_vp)
             case CloseChannel(relid):
-                self._close(self.relids.taken[relid])
+                self._close(relid)
             case ModifyChannel(relid, target_vp):
-                self._retarget_later(self.relids.taken[relid], target_vp)
+                self._retarget_later(relid, target_vp)
             case RelidReleased(relid):
                 self._release(relid)
             case Unload():
                 self._unload()
-        return HvStatus.SUCCESS
 
     def send_packet(self, packet: SubchannelRequest) -> None:
-        """Read a packet from the ring of an open channel."""
-        device = self.relids.taken[packet.relid].device
-        for channel in device.channels[1 : 1 + packet.count]:
-            if not channel.relid:
-                self._offer(channel, device.subchannel_delay)
+        """Read a packet from the ring of a channel; nobody reads that of one that is not open."""
+        primary = self.relids.taken.get(packet.relid)
+        if primary is None or not primary.open:
+            return
+        for channel in primary.device.channels[1 : 1 + packet.count]:
+            if channel.state is HostChannelState.FREE:
+                self._offer(channel, primary.device.subchannel_delay)
 
-    def _open(self, channel: HostChannel, target_vp: int) -> None:
-        if self.faults.strikes(Fault.OPEN_FAIL):
-            self._answer(OpenChannelResult(channel.relid, REFUSED))
+    def query(self, packet: BusRelationsQuery) -> BusRelations:
+        """Answer a packet of the ring: the function of a vpci device, while it is open."""
+        channel = self.relids.taken.get(packet.relid)
+        return BusRelations(channel.device.pci_model if channel and channel.open else None)
+
+    def stuck_event_flags(self, vp: int) -> set[int]:
+        """The event flags that no interrupt will consume: a fault."""
+        return self.faults.stuck_on(vp)
+
+    def _contacted(self, version: ProtocolVersion) -> None:
+        supported = version <= self._profile.vmbus.version
+        if supported:
+            self._version = version
+        self._answer(VersionResponse(supported))
+
+    def _open(self, relid: int, target_vp: int) -> None:
+        channel = self.relids.taken.get(relid)
+        if channel is None or channel.leaving or self.faults.consume(Fault.OPEN_FAIL):
+            self._answer(OpenChannelResult(relid, REFUSED))
             return
         self._settle(channel)
-        channel.open, channel.target_vp = True, target_vp
+        channel.state, channel.target_vp = HostChannelState.OPEN, target_vp
         self._tell_load(channel)
-        self._answer(OpenChannelResult(channel.relid))
+        self._answer(OpenChannelResult(relid))
 
-    def _close(self, channel: HostChannel) -> None:
+    def _close(self, relid: int) -> None:
         """Close a channel; without its primary a sub-channel has no use, and goes.
 
         The host gets to that when it is done with the primary channel, some
         time after the guest has seen the end of it.
         """
+        channel = self.relids.taken.get(relid)
+        if channel is None:
+            return
         self._settle(channel)
-        channel.open = False
+        if channel.open:
+            channel.state = HostChannelState.OFFERED
         self._tell_load(channel)
         if channel.index == 0:
             self._rescind_subchannels(channel.device)
@@ -180,22 +222,24 @@ class Host:
         self._connection += 1
         self._answer(UnloadResponse())
 
-    def _retarget_later(self, channel: HostChannel, target_vp: int) -> None:
+    def _retarget_later(self, relid: int, target_vp: int) -> None:
         """Act on a ModifyChannel when it is its turn: no message overtakes another."""
-        now, relid = self._timeline.now, channel.relid
+        now, channel = self._timeline.now, self.relids.taken.get(relid)
         self._retargeted = max(self._retargeted, now + self.latency.ack)
         self._timeline.after(
             self._retargeted - now, lambda: self._retarget(channel, relid, target_vp)
         )
 
-    def _retarget(self, channel: HostChannel, relid: int, target_vp: int) -> None:
-        status = REFUSED if self.faults.strikes(Fault.MODIFYCHANNEL_NAK) else 0
-        if not status and self.relids.taken.get(relid) is channel:
+    def _retarget(self, channel: HostChannel | None, relid: int, target_vp: int) -> None:
+        status = REFUSED if self.faults.consume(Fault.MODIFYCHANNEL_NAK) else 0
+        if channel is None or self.relids.taken.get(relid) is not channel:
+            status = REFUSED
+        elif not status:
             self._settle(channel)
             channel.target_vp = target_vp
             self._tell_load(channel)
-        acknowledges = self._profile.vmbus.version >= ACKNOWLEDGING
-        if acknowledges and not self.faults.strikes(Fault.MODIFYCHANNEL_DROP):
+        acknowledges = self._version >= ModifyChannelResponse.since
+        if acknowledges and not self.faults.consume(Fault.MODIFYCHANNEL_DROP):
             self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
 
     def _answer(self, message: HostMessage, delay: int = 0) -> None:
@@ -217,7 +261,7 @@ class Host:
         def deliver() -> None:
             # It may have been taken back while it was on its way, and offered anew.
             if self.relids.taken.get(offer.relid) is channel and channel.offers == number:
-                channel.announced = True
+                channel.state = HostChannelState.OFFERED
                 self.guest.interrupt(MESSAGE_VP, {}, offer)
 
         self._timeline.after(self.latency.message + delay, deliver)
@@ -242,17 +286,19 @@ class Host:
 
     def _rescind_subchannels(self, device: HostDevice) -> None:
         for channel in device.channels[1:]:
-            if channel.relid:
-                self._rescind(channel, self.latency.cleanup)
+            self._rescind(channel, self.latency.cleanup)
 
     def _rescind(self, channel: HostChannel, delay: int = 0) -> None:
-        if channel.leaving:
-            return
-        if channel.announced:
-            channel.leaving = True
-            self._answer(RescindChannelOffer(channel.relid), delay)
-        else:
-            self.relids.release(channel.relid)
+        match channel.state:
+            case HostChannelState.UNANNOUNCED:
+                self.relids.release(channel.relid)
+            case HostChannelState.OFFERED | HostChannelState.OPEN:
+                self._settle(channel)
+                channel.state = HostChannelState.LEAVING
+                self._tell_load(channel)
+                self._answer(RescindChannelOffer(channel.relid), delay)
+            case HostChannelState.FREE | HostChannelState.LEAVING:
+                pass
 
     # What the host does to the guest
 
@@ -261,53 +307,47 @@ class Host:
         channel.sent += count
         self.guest.interrupt(channel.target_vp, {channel.relid: count})
 
-    def send_nothing(self, count: int) -> None:
-        """Send `count` control messages that mean nothing: they count on HYP."""
-        self.guest.hear_nothing(MESSAGE_VP, count)
+    def send_noop_messages(self, count: int) -> None:
+        """Send `count` control messages that the guest has no handler for: they count on HYP."""
+        self.guest.interrupt(MESSAGE_VP, {}, TlConnectResult(), times=count)
 
     def jam(self, channel: HostChannel) -> None:
         """Set a channel's event flag where its interrupts go, never to be consumed."""
-        self.faults.jammed.append(channel.relid)
-        self.guest.jam_event_flag(channel.target_vp, channel.relid)
-
-    def clear_faults(self) -> None:
-        """Let nothing more go wrong."""
-        self.faults.clear()
-        self.guest.free_event_flags()
+        self.faults.jam(channel.target_vp, channel.relid)
 
     # Traffic
 
     def set_traffic(self, channel: HostChannel, rate: float, kind: str) -> None:
         """Interrupt the guest for a channel so often; ValueError for no such rate or kind."""
-        new = self.draw(rate, kind, f"relid {channel.relid}")
+        new = self.new_source(rate, kind, f"relid {channel.relid}")
         self._settle(channel)
         channel.traffic = new
         self._tell_load(channel)
 
     def set_irq_traffic(self, irq: int, rate: float, kind: str) -> None:
         """Raise another interrupt so often; ValueError for no such rate or kind."""
-        new = self.draw(rate, kind, f"irq {irq}")
+        new = self.new_source(rate, kind, f"irq {irq}")
         self.settle()
         self.lines[irq] = new
         self.guest.irq_load(irq, rate)
 
     def set_timer_rate(self, rate: float) -> None:
         """Let every processor's timer expire so often; ValueError for no such rate."""
-        self.draw(rate, "steady", "timer")
+        self.new_source(rate, "steady", "timer")
         self.settle()
         self.timer_rate = rate
         for vp in list(self._timers):
             self.start_timer(vp)
 
-    def draw(self, rate: float, kind: str, what: str) -> Source:
+    def new_source(self, rate: float, kind: str, what: str) -> Source:
         """A source that begins now; ValueError for no such rate or kind."""
-        self._drawn += 1
-        seed = f"{self._profile.seed}/{what}/{self._drawn}"
+        self._sources += 1
+        seed = f"{self._profile.seed}/{what}/{self._sources}"
         return source(kind, rate, self._timeline.now, seed)
 
     def start_timer(self, vp: int) -> None:
         """Switch a virtual processor's synthetic timer on."""
-        self._timers[vp] = self.draw(self.timer_rate or 0, "steady", f"timer {vp}")
+        self._timers[vp] = self.new_source(self.timer_rate or 0, "steady", f"timer {vp}")
         self.guest.timer_load(vp, self.timer_rate or 0)
 
     def stop_timer(self, vp: int) -> None:

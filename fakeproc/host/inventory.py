@@ -53,7 +53,7 @@ class Inventory:
         self._planned.clear()
         self._before = self._state()
 
-    def take_back(self) -> None:
+    def rollback(self) -> None:
         """Forget what was planned, as if it had never been."""
         self._planned.clear()
         state, self._next_port = self._before

@@ -1,19 +1,23 @@
-"""The VMBus protocol: what guest and host say to one another.
+"""The VMBus protocol: the messages between guest and host.
 
 One dataclass a message, named and laid out after `include/linux/hyperv.h`
-(`struct vmbus_channel_*`), with what an emulation has no use for left out.
-Guest and host know each other by these and by the two ports at the end alone.
+(`struct vmbus_channel_*`), without the fields that an emulation has no use
+for.  A message carries the first version of the protocol that has it; each
+side checks that where it posts or receives one.  Guest and host know each
+other by these messages and by the two ports at the end alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 from uuid import UUID
 
 __all__ = [
     "AllOffersDelivered",
+    "BusRelations",
+    "BusRelationsQuery",
     "CloseChannel",
     "GpadlCreated",
     "GpadlHeader",
@@ -25,20 +29,25 @@ __all__ = [
     "HostPort",
     "HvStatus",
     "InitiateContact",
+    "Message",
     "ModifyChannel",
     "ModifyChannelResponse",
     "Monitor",
     "OfferChannel",
     "OpenChannel",
     "OpenChannelResult",
+    "ProtocolVersion",
     "RelidReleased",
     "RequestOffers",
     "RescindChannelOffer",
     "SubchannelRequest",
+    "TlConnectResult",
     "Unload",
     "UnloadResponse",
     "VersionResponse",
 ]
+
+ProtocolVersion: TypeAlias = tuple[int, int]  # major, minor
 
 
 class HvStatus(IntEnum):
@@ -46,7 +55,6 @@ class HvStatus(IntEnum):
 
     SUCCESS = 0
     INVALID_PARAMETER = 5
-    INSUFFICIENT_MEMORY = 11
     INVALID_CONNECTION_ID = 18
     INSUFFICIENT_BUFFERS = 19
 
@@ -60,23 +68,32 @@ class Monitor:
     latency: int = 0
 
 
+class Message:
+    """A control message; `since` is the first protocol (major, minor) that has it."""
+
+    __slots__ = ()
+    since: ClassVar[ProtocolVersion] = (0, 13)  # VERSION_WS2008
+
+
 # From the guest to the host
 
 
 @dataclass(frozen=True, slots=True)
-class InitiateContact:
-    """Speak this protocol version with me; (major, minor)."""
+class InitiateContact(Message):
+    """Speak this protocol version with me: the message that comes before any other."""
 
-    version: tuple[int, int]
+    since = (0, 0)
+
+    version: ProtocolVersion
 
 
 @dataclass(frozen=True, slots=True)
-class RequestOffers:
+class RequestOffers(Message):
     """Offer me every device you have."""
 
 
 @dataclass(frozen=True, slots=True)
-class GpadlHeader:
+class GpadlHeader(Message):
     """Map these guest pages: the ring buffer of a channel."""
 
     relid: int
@@ -85,7 +102,7 @@ class GpadlHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class GpadlTeardown:
+class GpadlTeardown(Message):
     """Unmap a ring buffer again."""
 
     relid: int
@@ -93,7 +110,7 @@ class GpadlTeardown:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenChannel:
+class OpenChannel(Message):
     """Open a channel and interrupt `target_vp` for it."""
 
     relid: int
@@ -102,30 +119,34 @@ class OpenChannel:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseChannel:
+class CloseChannel(Message):
     """Close a channel; the host answers nothing."""
 
     relid: int
 
 
 @dataclass(frozen=True, slots=True)
-class ModifyChannel:
-    """Interrupt another virtual processor for this channel (protocol 4.1 and later)."""
+class ModifyChannel(Message):
+    """Interrupt another virtual processor for this channel."""
+
+    since = (4, 1)  # VERSION_WIN10_V4_1
 
     relid: int
     target_vp: int
 
 
 @dataclass(frozen=True, slots=True)
-class RelidReleased:
+class RelidReleased(Message):
     """The guest has forgotten a rescinded channel; its relid is free."""
 
     relid: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unload:
+class Unload(Message):
     """End the connection: forget every channel of mine."""
+
+    since = (3, 0)  # VERSION_WIN8_1: older hosts support no second connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +162,35 @@ class SubchannelRequest:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class BusRelationsQuery:
+    """A question: which functions the PCI bus has whose channel is `relid`.
+
+    A packet in the ring of the open channel (PCI_QUERY_BUS_RELATIONS).
+    """
+
+    relid: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusRelations:
+    """The answer (PCI_BUS_RELATIONS): the model of the one function, None for no function."""
+
+    model: str | None
+
+
 # From the host to the guest
 
 
 @dataclass(frozen=True, slots=True)
-class VersionResponse:
+class VersionResponse(Message):
     """Whether the host speaks the version asked for."""
 
     supported: bool
 
 
 @dataclass(frozen=True, slots=True)
-class OfferChannel:
+class OfferChannel(Message):
     """Here is a channel: a new device, or a sub-channel where the index is not 0."""
 
     relid: int
@@ -161,24 +199,23 @@ class OfferChannel:
     subchannel_index: int = 0
     monitor: Monitor | None = None
     subchannels_available: int = 0
-    pci_model: str = "nic"  # vpci: what PCI_BUS_RELATIONS, in the ring, will say
     is_hvsock: bool = False  # VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER
 
 
 @dataclass(frozen=True, slots=True)
-class AllOffersDelivered:
+class AllOffersDelivered(Message):
     """The answer to RequestOffers is complete."""
 
 
 @dataclass(frozen=True, slots=True)
-class RescindChannelOffer:
+class RescindChannelOffer(Message):
     """The host takes a channel away."""
 
     relid: int
 
 
 @dataclass(frozen=True, slots=True)
-class GpadlCreated:
+class GpadlCreated(Message):
     """A ring buffer is mapped; status 0 for success."""
 
     relid: int
@@ -187,14 +224,14 @@ class GpadlCreated:
 
 
 @dataclass(frozen=True, slots=True)
-class GpadlTorndown:
+class GpadlTorndown(Message):
     """A ring buffer is unmapped."""
 
     gpadl: int
 
 
 @dataclass(frozen=True, slots=True)
-class OpenChannelResult:
+class OpenChannelResult(Message):
     """A channel is open; status 0 for success."""
 
     relid: int
@@ -202,16 +239,27 @@ class OpenChannelResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ModifyChannelResponse:
-    """The acknowledgement of ModifyChannel (protocol 5.3 and later)."""
+class ModifyChannelResponse(Message):
+    """The acknowledgement of ModifyChannel."""
+
+    since = (5, 3)  # VERSION_WIN10_V5_3
 
     relid: int
     status: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class UnloadResponse:
+class UnloadResponse(Message):
     """The connection has ended."""
+
+    since = Unload.since
+
+
+@dataclass(frozen=True, slots=True)
+class TlConnectResult(Message):
+    """A connection by socket succeeded or not: Linux has no handler for this message."""
+
+    since = (4, 0)  # VERSION_WIN10
 
 
 GuestMessage: TypeAlias = (
@@ -235,6 +283,7 @@ HostMessage: TypeAlias = (
     | OpenChannelResult
     | ModifyChannelResponse
     | UnloadResponse
+    | TlConnectResult
 )
 
 
@@ -247,6 +296,12 @@ class HostPort(Protocol):
     def send_packet(self, packet: SubchannelRequest) -> None:
         """Put a packet into the ring of an open channel and signal the host."""
 
+    def query(self, packet: BusRelationsQuery) -> BusRelations:
+        """Put a packet into the ring of an open channel, and read the answer from there."""
+
+    def stuck_event_flags(self, vp: int) -> set[int]:
+        """The event flags in a virtual processor's page that no interrupt will consume."""
+
     def start_timer(self, vp: int) -> None:
         """Switch a virtual processor's synthetic timer on (HV_X64_MSR_STIMER0_CONFIG)."""
 
@@ -258,17 +313,15 @@ class GuestPort(Protocol):
     """What a host can reach of its guest."""
 
     def interrupt(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None = None
+        self, vp: int, relids: dict[int, int], message: HostMessage | None = None, times: int = 1
     ) -> None:
         """Interrupt a virtual processor.
 
         `relids` maps each channel whose event flag is set to how often it was
         set and found since time last moved; `message` is what lies in the
-        processor's message slot.
+        processor's message slot.  A message that the guest has no handler for
+        may come `times` times, one interrupt each.
         """
-
-    def hear_nothing(self, vp: int, count: int) -> None:
-        """Receive `count` control messages that nobody waits for."""
 
     def traffic(self, vp: int, relid: int, count: int) -> None:
         """Interrupt a processor `count` times for a channel, in the time since it was looked at."""
@@ -290,9 +343,3 @@ class GuestPort(Protocol):
 
         False where there is no such interrupt (any more).
         """
-
-    def jam_event_flag(self, vp: int, relid: int) -> None:
-        """Set an event flag that no interrupt will ever consume: a fault."""
-
-    def free_event_flags(self) -> None:
-        """Let every such flag go."""

@@ -213,6 +213,16 @@ def test_a_bind_fails_with_the_hosts_no_and_a_later_one_works(machine):
     assert landed(machine, 7, 24) == [0]
 
 
+def test_a_channel_that_does_not_open_has_no_rings(machine):
+    rings = [f"{DEVICES}/{HEARTBEAT}/channels/7/{name}" for name in ("in_mask", "write_avail")]
+    rings += [f"{DEVICES}/{HEARTBEAT}/{name}" for name in ("out_read_index", "in_intr_mask")]
+    assert [read(machine, ring) for ring in rings] != ["EINVAL"] * 4
+    say(machine, "fault", "open fail")
+    write(machine, "/sys/bus/vmbus/drivers/hv_utils/unbind", HEARTBEAT.encode())
+    assert write(machine, "/sys/bus/vmbus/drivers/hv_utils/bind", HEARTBEAT.encode()) == "EAGAIN"
+    assert [read(machine, ring) for ring in rings] == ["EINVAL"] * 4
+
+
 def test_a_scsi_host_whose_channel_does_not_open_gives_its_number_back(machine):
     say(machine, "fault", "open fail")
     say(machine, "offer", "scsi relid=77")

@@ -257,7 +257,7 @@ class Rig:
             case "setbit", [relid, cpu]:
                 kernel.vmbus.synic.set_flags(cpu, {relid})
             case "msg", [number]:
-                self.machine.host.send_nothing(number)
+                self.machine.host.send_noop_messages(number)
             case "close", [relid]:
                 device = kernel.vmbus.channels[relid].device
                 self.machine.timeline.finish(kernel.vmbus.ops.disconnect(device))
@@ -272,7 +272,7 @@ class Rig:
     def _offer(self, kind: str, relid: int) -> None:
         host = self.machine.host
         if kind == "kvp":  # again, while it is there
-            host.send_nothing(1)
+            host.send_noop_messages(1)
         elif relid in NEW_DEVICES:
             class_id, instance = NEW_DEVICES[relid]
             device = HostDevice(class_id, UUID(instance), is_hvsock=kind == "hvsock")

@@ -11,6 +11,7 @@ import pytest
 from fakeproc import profiles
 from fakeproc.files.sys.cpu_busy import holders_explained
 from fakeproc.machine import Machine
+from fakeproc.profiles.kernels import with_kernel
 from fakeproc.timeline import MILLISECOND, SECOND
 
 from .guests import channel_path, edited, read, text, write
@@ -302,7 +303,7 @@ def test_a_pending_event_keeps_the_cpu(jammed) -> None:
 
 @pytest.mark.parametrize(("cleared", "waited"), [(1, 20), (20, 20), (21, 40), (59, 60)])
 def test_an_event_that_is_consumed_meanwhile_lets_it_go(jammed, cleared, waited) -> None:
-    jammed.timeline.after(cleared * MILLISECOND, jammed.kernel.free_event_flags)
+    jammed.timeline.after(cleared * MILLISECOND, jammed.host.faults.clear)
     assert elapsed(jammed, lambda: offline(jammed)) == waited
     assert text(jammed, f"{CPUS}/cpu{GOING}/online") == "0\n"
 
@@ -441,6 +442,15 @@ def test_protocol_5_2_looks_for_events_and_minds_the_race(never_acknowledges) ->
     assert given == ["EINVAL"]
 
 
+def test_only_the_series_pauses_for_what_the_host_does_not_acknowledge(never_acknowledges) -> None:
+    """Patch 11; a kernel without the series looks for events and does not wait before."""
+    profile = with_kernel(never_acknowledges.profile, "6.12")
+    stock = Machine(profile, "manual")
+    evacuate(stock, {GOING})
+    assert elapsed(stock, lambda: offline(stock)) == 0
+    assert text(stock, f"{CPUS}/online") == "0-4,6-7\n"
+
+
 def test_protocol_4_0_neither_waits_nor_looks(cannot_retarget) -> None:
     """Its channels cannot be moved: a CPU is free only once they are gone."""
     machine = cannot_retarget
@@ -451,7 +461,7 @@ def test_protocol_4_0_neither_waits_nor_looks(cannot_retarget) -> None:
     name = machine.kernel.vmbus.channels[13].device.name
     write(machine, "/sys/bus/vmbus/drivers/hv_netvsc/unbind", name.encode())
     machine.advance(SECOND)
-    machine.kernel.jam_event_flag(GOING, 7)
+    machine.host.faults.jam(GOING, 7)
     assert elapsed(machine, lambda: offline(machine)) == 0
     assert text(machine, f"{CPUS}/online") == "0-4,6-7\n"
 
@@ -585,6 +595,18 @@ def test_a_move_that_waits_for_an_interrupt_goes_with_its_cpu(msi) -> None:
     on(3)(msi)
     msi.kernel.raise_irq(9, 1)
     assert affinity(msi, 9) == before
+
+
+def test_a_move_that_waits_counts_no_interrupt_twice(msi) -> None:
+    """irq_move_masked_irq(): the first interrupt lands where it was, and carries out the move."""
+    before = counts(msi, 9)
+    (old,) = [cpu for cpu in range(8) if affinity(msi, 9)[1] == f"{1 << cpu:02x}"]
+    assert write(msi, "/proc/irq/9/smp_affinity_list", b"3") == 1
+    msi.kernel.raise_irq(9, 5)
+    expected = before.copy()
+    expected[old] += 1
+    expected[3] += 4
+    assert counts(msi, 9) == expected
 
 
 # Which CPUs are given channels ----------------------------------------------------------------

@@ -140,9 +140,9 @@ class Rig:
             case ["ipi", cpu]:
                 kernel.interrupt(int(cpu), {})
             case ["setbit", relid, cpu]:  # `fault pending` has no relid that is not mapped
-                kernel.jam_event_flag(int(cpu), int(relid))
+                self.machine.host.faults.jam(int(cpu), int(relid))
             case ["clrbit", _, _]:
-                kernel.free_event_flags()
+                self.machine.host.faults.clear()
             case unknown:
                 raise ValueError(unknown)
         yield from _compare(row, "errno", row.get("errno"), None)

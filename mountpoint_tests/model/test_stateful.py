@@ -14,6 +14,7 @@ from fakeproc.files.roots import proc_root, sys_root
 from fakeproc.files.text.bitmap import format_list
 from fakeproc.files.tree import Attribute, Directory, walk
 from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
+from fakeproc.host.devices import HostChannelState
 from fakeproc.timeline import MILLISECOND, SECOND
 
 from .guests import captured_guest, interrupt_rows, write
@@ -156,7 +157,7 @@ class Guest(RuleBasedStateMachine):
             channel.relid
             for device in self.machine.host.devices
             for channel in device.channels
-            if channel.announced
+            if channel.state in {HostChannelState.OFFERED, HostChannelState.OPEN}
         }
 
     @rule(which=ANY, back=st.booleans())

@@ -124,9 +124,9 @@ class Replay:
             case "msg":
                 console(self.machine, "interrupt", f"message {words[0]}")
             case "setbit":
-                self.machine.kernel.jam_event_flag(int(words[1]), int(words[0]))
+                self.machine.host.faults.jam(int(words[1]), int(words[0]))
             case "clrbit":
-                self.machine.kernel.free_event_flags()
+                self.machine.host.faults.clear()
             case "close":
                 close(self.machine, int(words[0]))
             case "open":

@@ -14,6 +14,7 @@ from model.guests import channel_path, interrupt_rows, node_at, read, text, writ
 from fakeproc import profiles
 from fakeproc.files.tree import Attribute, Directory
 from fakeproc.machine import Machine
+from fakeproc.protocol.messages import ModifyChannel
 from fakeproc.timeline import SECOND
 
 from .kernels import APPLIED, NAMES, STOCK, console, named, set_cpu, settle
@@ -159,7 +160,7 @@ def test_two_guests_that_are_asked_the_same_answer_the_same(name: str, kernel: s
 @every_guest
 def test_a_move_is_seen_by_all_views_and_interrupts_follow_it(machine: Machine) -> None:
     vmbus = machine.kernel.vmbus
-    if not vmbus.connection.can_retarget:
+    if not vmbus.connection.has(ModifyChannel):
         for channel in vmbus.channels.values():
             assert set_cpu(machine, channel.relid, "1\n") == "EIO"
         return

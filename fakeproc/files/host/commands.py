@@ -59,7 +59,7 @@ def run(machine: Machine, data: bytes, command: Command) -> None:
         try:
             actions.append(command(machine, words))
         except ValueError as error:
-            machine.inventory.take_back()
+            machine.inventory.rollback()
             raise OSError(EINVAL, f"line {number}, '{line.strip()}': {error}") from error
     if not actions:
         raise OSError(EINVAL, "there is no command in it")
@@ -115,7 +115,7 @@ def interrupt_command(machine: Machine, words: list[str]) -> Action:
     count = _count(words[1:])
     host = machine.host
     if words[0] == "message":
-        return lambda: host.send_nothing(count)
+        return lambda: host.send_noop_messages(count)
     channel = _channel(machine, words[0])
     return lambda: host.signal(channel, count)
 
@@ -299,7 +299,7 @@ def fault_command(machine: Machine, words: list[str]) -> Action:
     host = machine.host
     match words:
         case ["clear"]:
-            return host.clear_faults
+            return host.faults.clear
         case ["pending", relid]:
             channel = _channel(machine, relid)
             return lambda: host.jam(channel)

@@ -10,6 +10,8 @@ from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
 from fakeproc.guest.hv.ring import PAGE_SIZE, Ring
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.protocol.messages import (
+    BusRelations,
+    BusRelationsQuery,
     CloseChannel,
     GpadlCreated,
     GpadlHeader,
@@ -163,3 +165,7 @@ class ChannelOps:
         count = min(count, device.offer.subchannels_available)
         if count > 0:
             self._connection.host.send_packet(SubchannelRequest(device.primary.relid, count))
+
+    def query(self, packet: BusRelationsQuery) -> BusRelations:
+        """Ask a device about its PCI bus, in the ring of its channel."""
+        return self._connection.host.query(packet)

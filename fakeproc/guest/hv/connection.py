@@ -16,6 +16,8 @@ from fakeproc.protocol.messages import (
     HostPort,
     HvStatus,
     InitiateContact,
+    Message,
+    ProtocolVersion,
     RequestOffers,
     VersionResponse,
 )
@@ -24,12 +26,9 @@ from fakeproc.timeline import Completion, Sleeper
 if TYPE_CHECKING:
     from fakeproc.guest.log import KernelLog
 
-__all__ = ["ACKNOWLEDGING", "RETARGETING", "Connection"]
+__all__ = ["Connection"]
 
-RETARGETING = (4, 1)  # VERSION_WIN10_V4_1, the first protocol with ModifyChannel
-ACKNOWLEDGING = (5, 3)  # VERSION_WIN10_V5_3, the first that answers it
-
-# What kernel code waits for: the kind of the answer, and what it is about.
+# What kernel code waits for: the kind of the answer, and the relid or GPADL it is about.
 Awaited: TypeAlias = tuple[type[HostMessage], int]
 
 
@@ -37,25 +36,19 @@ class Connection:
     """`vmbus_connection`."""
 
     def __init__(
-        self, host: HostPort, log: KernelLog, versions: tuple[tuple[int, int], ...]
+        self, host: HostPort, log: KernelLog, versions: tuple[ProtocolVersion, ...]
     ) -> None:
         self.host = host
-        self.version: tuple[int, int] = (0, 0)  # the protocol agreed on
+        self.version: ProtocolVersion = (0, 0)  # the protocol agreed on
         self._log = log
         self._versions = versions
         self._awaited: dict[Awaited, Completion[object]] = {}
 
-    @property
-    def can_retarget(self) -> bool:
-        """Whether the host knows ModifyChannel."""
-        return self.version >= RETARGETING
+    def has(self, message: type[Message]) -> bool:
+        """Whether the protocol agreed on has a message."""
+        return self.version >= message.since
 
-    @property
-    def acknowledges(self) -> bool:
-        """Whether the host answers ModifyChannel."""
-        return self.version >= ACKNOWLEDGING
-
-    def negotiate(self, versions: tuple[tuple[int, int], ...] = ()) -> Sleeper[None]:
+    def negotiate(self, versions: tuple[ProtocolVersion, ...] = ()) -> Sleeper[None]:
         """`vmbus_connect`: the newest version that both speak; OSError EINVAL for none."""
         for version in versions or self._versions:
             self.post(InitiateContact(version))
@@ -72,14 +65,22 @@ class Connection:
         yield self.answer(AllOffersDelivered, 0)
 
     def post(self, message: GuestMessage) -> None:
-        """`vmbus_post_msg`; raises OSError EAGAIN, ENOBUFS or EINVAL."""
+        """`vmbus_post_msg`.
+
+        Raises OSError EAGAIN, ENOBUFS or EINVAL; EINVAL for a message that the
+        protocol does not have.
+        """
+        if not self.has(type(message)):
+            major, minor = self.version
+            name = type(message).__name__
+            raise OSError(EINVAL, f"VMBus protocol {major}.{minor} has no {name} message")
         status = self.host.post_message(message)
         match status:
             case HvStatus.SUCCESS:
                 return
             case HvStatus.INVALID_CONNECTION_ID:
                 raise OSError(EAGAIN, "the host's message port is not there")
-            case HvStatus.INSUFFICIENT_MEMORY | HvStatus.INSUFFICIENT_BUFFERS:
+            case HvStatus.INSUFFICIENT_BUFFERS:
                 raise OSError(ENOBUFS, "the host has no buffer for another message")
             case _:
                 self._log.say(f"hv_vmbus: hv_post_msg() failed; error code:{status:d}", KERN_ERR)

@@ -6,7 +6,7 @@ Mirrors `drivers/hv/channel.c: vmbus_send_modifychannel` and
 
 from __future__ import annotations
 
-from errno import EINVAL, EIO
+from errno import EIO
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.log import KERN_ERR
@@ -50,8 +50,6 @@ class ModifyChannels:
         Raises OSError EINVAL on a protocol below 4.1, or what posting gives;
         the channel then stays on its CPU.
         """
-        if not self._connection.can_retarget:
-            raise OSError(EINVAL, "the host's VMBus protocol has no ModifyChannel message")
         self._connection.post(ModifyChannel(channel.relid, cpu))
         self.sent += 1
         self._moved(channel, cpu)
@@ -67,7 +65,7 @@ class ModifyChannels:
         except OSError as error:
             raise OSError(EIO, error.strerror) from error
         self.sent += 1
-        if self._connection.acknowledges:
+        if self._connection.has(ModifyChannelResponse):
             response = yield answer
             if isinstance(response, ModifyChannelResponse) and response.status:
                 raise OSError(EIO, f"the host refused to re-target channel {channel.relid}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.cpus import cpus_in, first_cpu
 from fakeproc.guest.hv.placement import VMBUS_CONNECT_CPU
 from fakeproc.guest.log import KERN_ERR
+from fakeproc.protocol.messages import ModifyChannel, ModifyChannelResponse
 from fakeproc.timeline import MILLISECOND
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Offline:
         self._synic.online &= ~(1 << cpu)
         try:
             self._check_holders(cpu)
-            if self._connection.can_retarget:
+            if self._connection.has(ModifyChannel):
                 if self._waits_for_acks:
                     yield from self._wait_for_modifychannel(cpu)
                 yield from self._wait_for_events(cpu)
@@ -123,7 +124,7 @@ class Offline:
         holders = self._holders(cpu)
         if holders:
             elsewhere = first_cpu(self._synic.online & self._cpus.housekeeping_managed_irq)
-            can_retarget = self._connection.can_retarget
+            can_retarget = self._connection.has(ModifyChannel)
             raise CpuBusyError(cpu, holders, elsewhere, can_retarget=can_retarget)
 
     def _rebind(self, cpu: int) -> Sleeper[None]:
@@ -133,7 +134,7 @@ class Offline:
         Raises OSError EIO where not even that will, as for a channel that is
         not opened.  Where the host does not acknowledge, nothing is moved.
         """
-        if not self._connection.acknowledges:
+        if not self._connection.has(ModifyChannelResponse):
             return
         others = list(cpus_in(self._cpus.online & ~(1 << cpu)))
         for channel in self._holders(cpu):
@@ -147,7 +148,7 @@ class Offline:
 
     def _wait_for_modifychannel(self, cpu: int) -> Sleeper[None]:
         """Patch 11: wait until the host has acted on what was sent, or give up waiting."""
-        if not self._connection.acknowledges:
+        if not self._connection.has(ModifyChannelResponse):
             yield ACK_PAUSE
             return
         sent = self._modify.sent
@@ -162,9 +163,13 @@ class Offline:
                 KERN_ERR,
             )
 
+    def _pending(self, cpu: int) -> bool:
+        """`hv_synic_event_pending`."""
+        return bool(self._synic.flags(cpu) or self._connection.host.stuck_event_flags(cpu))
+
     def _wait_for_events(self, cpu: int) -> Sleeper[None]:
         for look in range(EVENT_LOOKS):
-            if not self._synic.pending(cpu):
+            if not self._pending(cpu):
                 return
             if look < EVENT_LOOKS - 1:
                 yield EVENT_PAUSE

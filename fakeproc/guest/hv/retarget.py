@@ -11,6 +11,7 @@ from errno import EINVAL, EIO
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.channel import ChannelState
+from fakeproc.protocol.messages import ModifyChannel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ class Retargeting(ABC):
         yield from self.set_cpu(channel, cpu)
 
     def _check_protocol(self) -> None:
-        if not self._connection.can_retarget:
+        if not self._connection.has(ModifyChannel):
             major, minor = self._connection.version
             raise OSError(EIO, f"VMBus protocol {major}.{minor} has no ModifyChannel message")
 

@@ -117,8 +117,9 @@ class Suspend:
         for channel in list(channels.values()):
             self._table.unmap(channel)
             channel.offer = replace(channel.offer, relid=INVALID_RELID)
-        self._connection.post(Unload())
-        yield self._connection.answer(UnloadResponse, 0)
+        if self._connection.has(Unload):
+            self._connection.post(Unload())
+            yield self._connection.answer(UnloadResponse, 0)
 
     def _resume_bus(self) -> Sleeper[None]:
         """`vmbus_bus_resume`: the protocol that was agreed on, and all the offers."""

@@ -18,8 +18,6 @@ class Synic:
         self.online = online
         # Flags that the host has set and for which no interrupt has come yet, by CPU.
         self._flags: defaultdict[int, set[int]] = defaultdict(set)
-        # Flags that no interrupt ever consumes: a fault of the host's.
-        self._jammed: defaultdict[int, set[int]] = defaultdict(set)
 
     def set_flags(self, cpu: int, relids: set[int]) -> None:
         """Set flags on a CPU that does not look; a flag set twice is set once."""
@@ -29,14 +27,6 @@ class Synic:
         """The flags that an interrupt finds; they are clear afterwards."""
         return self._flags.pop(cpu, set())
 
-    def jam(self, cpu: int, relid: int) -> None:
-        """Set a flag that no interrupt consumes."""
-        self._jammed[cpu].add(relid)
-
-    def clear_jams(self) -> None:
-        """Clear all jammed flags."""
-        self._jammed.clear()
-
-    def pending(self, cpu: int) -> set[int]:
-        """`hv_synic_event_pending`: the relids whose flags are set on a CPU."""
-        return self._flags.get(cpu, set()) | self._jammed.get(cpu, set())
+    def flags(self, cpu: int) -> set[int]:
+        """The flags that are set on a CPU, left set."""
+        return self._flags.get(cpu, set())

@@ -35,6 +35,7 @@ from fakeproc.protocol.messages import (
     OfferChannel,
     OpenChannelResult,
     RescindChannelOffer,
+    TlConnectResult,
     UnloadResponse,
     VersionResponse,
 )
@@ -196,6 +197,8 @@ class Vmbus:
                 self.connection.arrived(gpadl, message)
             case ModifyChannelResponse():
                 self.modify.answered(message)
+            case TlConnectResult():
+                pass  # channel_message_table has no handler for it
 
     # Offers (channel_mgmt.c)
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from fakeproc.guest.cpus import cpus_in
-from fakeproc.guest.irq.core import IrqChip, IrqDesc
+from fakeproc.guest.irq.one_cpu import OneCpuChip
+
+if TYPE_CHECKING:
+    from fakeproc.guest.irq.core import IrqDesc
 
 __all__ = ["GSI_TOP", "ApicChip", "nr_irqs_at_boot"]
 
@@ -20,7 +24,7 @@ def nr_irqs_at_boot(nr_cpu_ids: int, legacy: int = 0) -> int:
     return min(256 * nr_cpu_ids, GSI_TOP + legacy + 8 * nr_cpu_ids + GSI_TOP * 16)
 
 
-class ApicChip(IrqChip):
+class ApicChip(OneCpuChip):
     """A chip that steers by a local APIC vector, moved when the interrupt fires next.
 
     Without interrupt remapping x86 can only re-program such an interrupt from
@@ -29,25 +33,16 @@ class ApicChip(IrqChip):
 
     moves_at_once = False
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._target: dict[int, int] = {}  # IRQ -> CPU
-
-    def start(self, desc: IrqDesc, cpu: int) -> None:
-        """Let an interrupt be steered to `cpu` from the start."""
-        self._target[desc.irq] = cpu
-
-    def set_affinity(self, desc: IrqDesc, mask: int) -> None:
-        """`apic_set_affinity`: stay where the mask allows it, else take the idlest CPU.
+    def _pick(self, desc: IrqDesc, mask: int) -> int:
+        """`apic_set_affinity`: the idlest CPU, the lowest among equals.
 
         The vector allocator (`kernel/irq/matrix.c: matrix_find_best_cpu`) takes
-        the CPU with the most vectors free, the lowest among equals.
+        the CPU with the most vectors free.
         """
-        if desc.irq in self._target and mask >> self._target[desc.irq] & 1:
-            return
+        del desc
         vectors = Counter(self._target.values())
-        self._target[desc.irq] = min(cpus_in(mask), key=lambda cpu: (vectors[cpu], cpu))
+        return min(cpus_in(mask), key=lambda cpu: (vectors[cpu], cpu))
 
     def effective_affinity(self, desc: IrqDesc) -> int:
         """The one CPU whose vector it has."""
-        return 1 << self._target.get(desc.irq, 0)
+        return super().effective_affinity(desc) or 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, ring_size
+from fakeproc.protocol.messages import BusRelationsQuery
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
@@ -54,7 +55,9 @@ class HvPci(SimpleDriver):
             self._free_domain(device)
             raise
         yield NEGOTIATION
-        bus.function = self._pci.plug(device.offer.pci_model, bus.domain)
+        relations = self._ops.query(BusRelationsQuery(device.primary.relid))
+        if relations.model is not None:
+            bus.function = self._pci.plug(relations.model, bus.domain)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
         """The function goes first, then the channel is closed."""
