@@ -44,6 +44,11 @@ class Machine:
         self.kernel.restore_counts()
         self.host.begin_traffic(round(profile.quiet_s * SECOND))
 
+    @property
+    def wall_time(self) -> int:
+        """Nanoseconds since 1970 by the guest's clock."""
+        return self.kernel.boot_time * SECOND + self.timeline.now
+
     def catch_up(self) -> None:
         """Run the machine up to now; to be called before it is looked at or touched."""
         self.timeline.catch_up()

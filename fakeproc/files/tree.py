@@ -46,7 +46,6 @@ __all__ = [
     "Symlink",
     "constant",
     "numbered",
-    "walk",
 ]
 
 
@@ -322,15 +321,3 @@ class Group:
 
     names: Callable[[], Iterable[str]]
     lookup: Callable[[str], Attribute | None]
-
-
-def walk(root: Directory, path: str) -> Node | None:
-    """The node at `path` (absolute, links not followed), or None."""
-    node: Node | None = root
-    for name in path.split("/"):
-        if not name:
-            continue
-        if not isinstance(node, Directory):
-            return None
-        node = node.lookup(name)
-    return node

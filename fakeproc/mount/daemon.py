@@ -18,18 +18,18 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
-from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.mount import libfuse, registry
 from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
 from fakeproc.mount.mountpoints import MountError, directories
 from fakeproc.mount.processes import Process
-from fakeproc.vfs.fstypes import HOST, PROCFS
-from fakeproc.vfs.operations import Operations
+from fakeproc.mount.requests import Requests
+from fakeproc.vfs.fstypes import SYSFS
+from fakeproc.vfs.namespace import file_systems
 from fakeproc.vfs.request import Boundary
-from fakeproc.vfs.sysfs import SysfsOperations
 
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
+    from fakeproc.vfs.operations import Operations
 
 __all__ = ["serve"]
 
@@ -40,6 +40,19 @@ _ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 # A thread whose mount is gone returns within milliseconds, unless somebody
 # holds a file open; then it ends with the process.
 _PATIENCE = 0.3
+
+
+# Names stay valid for an hour: `stat` and `open` of a name reach the daemon
+# all the same, so that one that has gone is ENOENT at once.  Attributes are
+# never kept, because texts and so sizes change; missing names are never kept,
+# because devices come.
+_TIMEOUTS: libfuse.Options = {"attr_timeout": 0, "entry_timeout": 3600, "negative_timeout": 0}
+_OPTIONS: libfuse.Options = {"fsname": "fakeproc", "subtype": "fakeproc", **_TIMEOUTS}
+
+# The kernel, too, checks the modes, and for that fetches the attributes at
+# every open.  This keeps the length fresh, which sendfile(2) (`busybox cat`)
+# trusts.
+_CHECKED_BY_THE_KERNEL: libfuse.Options = {"default_permissions": True}
 
 
 class _Ready(NamedTuple):
@@ -100,17 +113,17 @@ def _signals_blocked() -> Iterator[None]:
 def _start(
     machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
 ) -> list[threading.Thread]:
-    boundary = Boundary(machine)
-
     def on_ready() -> None:
         events.put(_Ready())
 
     def run(operations: Operations) -> None:
-        directory = str(mountpoint / operations.flavour.name)
-        options = {**operations.flavour.options, "allow_other": allow_other}
+        directory = str(mountpoint / operations.fstype.name)
+        options = {**_OPTIONS, "allow_other": allow_other}
+        if operations.fstype is not SYSFS:
+            options |= _CHECKED_BY_THE_KERNEL
         failure = None
         try:
-            libfuse.mount(operations, directory, options)
+            libfuse.mount(Requests(operations, on_ready), directory, options)
         except RuntimeError as error:
             failure = (
                 f"libfuse could not mount {directory} (its status is {error}; in a container this "
@@ -119,12 +132,8 @@ def _start(
         events.put(_Ended(failure))
 
     threads = [
-        threading.Thread(target=run, args=(operations,), name=operations.flavour.name, daemon=True)
-        for operations in (
-            Operations(PROCFS, proc_root(machine), boundary, on_ready),
-            SysfsOperations(sys_root(machine), boundary, on_ready),
-            Operations(HOST, host_root(machine), boundary, on_ready),
-        )
+        threading.Thread(target=run, args=(operations,), name=operations.fstype.name, daemon=True)
+        for operations in file_systems(Boundary(machine), libfuse.caller).values()
     ]
     for directory in directories(mountpoint):
         directory.mkdir()

@@ -10,12 +10,14 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fakeproc.vfs.permissions import Caller
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["BindingError", "Caller", "FileInfo", "Options", "caller", "load", "mount"]
+__all__ = ["BindingError", "FileInfo", "Options", "caller", "load", "mount"]
 
 Options = Mapping[str, str | int | bool]
 
@@ -46,14 +48,6 @@ class FileInfo(Protocol):
     fh: int
     direct_io: int
     lock_owner: int
-
-
-class Caller(NamedTuple):
-    """Who made the request that is being served."""
-
-    uid: int
-    gid: int
-    pid: int
 
 
 @cache

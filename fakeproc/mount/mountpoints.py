@@ -33,7 +33,7 @@ class MountError(Exception):
 
 def directories(mountpoint: Path) -> list[Path]:
     """The three directories that are mounted on."""
-    return [mountpoint / flavour.name for flavour in (PROCFS, SYSFS, HOST)]
+    return [mountpoint / fstype.name for fstype in (PROCFS, SYSFS, HOST)]
 
 
 def resolved(mountpoint: str) -> Path:

@@ -3,54 +3,59 @@
 One open(2) is several requests: is it there, whose is it, how long is it,
 open, read.  They come within microseconds, and what the first has found out
 need not be found out again.  It also is more right: the text that is read is
-the very one whose length was told before, on which `tail` and sendfile(2) rely.
+the very one whose length was given before, on which `tail` and sendfile(2) rely.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from fakeproc.vfs.request import Boundary
+from fakeproc.timeline import MILLISECOND
 
-__all__ = ["Glimpses"]
+if TYPE_CHECKING:
+    from fakeproc.vfs.request import Boundary
+
+__all__ = ["Cache"]
 
 T = TypeVar("T")
 
-# Long enough for the read that follows an open; too short for anybody to tell
-# that they have seen what was, and not what is.
-SECONDS = 0.05
+# Nanoseconds of the machine's time.  Long enough for the read that follows an open;
+# too short for anybody to notice that they have seen what was, and not what is.
+LIFETIME = 50 * MILLISECOND
+
+# Time that is moved by hand may stand still for ever, so age alone bounds nothing.
+CAPACITY = 1024
 
 
-class Glimpses(Generic[T]):
-    """Something seen, by path; forgotten soon, and at once when anything happens to the machine."""
+class Cache(Generic[T]):
+    """Values by path; dropped after 50 ms, and at once when anything happens to the machine."""
 
-    def __init__(self, boundary: Boundary) -> None:
+    def __init__(self, boundary: Boundary, capacity: int = CAPACITY) -> None:
         self._boundary = boundary
-        self._kept: dict[str, tuple[float, T]] = {}
+        self._capacity = capacity
+        self._kept: dict[str, tuple[int, T]] = {}
         self._moment = boundary.moment
-        self._swept = 0.0
 
     def look(self, path: str) -> T | None:
-        """What was seen there, if it was just now."""
+        """The value kept for `path`, if it is still valid."""
         if self._moment != self._boundary.moment:
             self._moment = self._boundary.moment
             self._kept.clear()
-        seen, what = self._kept.get(path, (0.0, None))
-        return what if seen > time.monotonic() - SECONDS else None
+        kept = self._kept.get(path)
+        if kept is None or kept[0] + LIFETIME < self._boundary.machine.timeline.now:
+            return None
+        return kept[1]
 
     def take(self, path: str) -> T | None:
         """The same, and keep it no longer."""
-        what = self.look(path)
+        value = self.look(path)
         self._kept.pop(path, None)
-        return what
+        return value
 
-    def keep(self, path: str, what: T) -> T:
-        """Remember it."""
-        now = time.monotonic()
-        if self._swept < now - SECONDS:
-            self._swept = now
-            for old in [path for path, (seen, _) in self._kept.items() if seen < now - SECONDS]:
-                del self._kept[old]
-        self._kept[path] = now, what
-        return what
+    def keep(self, path: str, value: T) -> T:
+        """Keep a value, and forget the oldest if there are too many."""
+        self._kept.pop(path, None)
+        if len(self._kept) >= self._capacity:
+            del self._kept[next(iter(self._kept))]
+        self._kept[path] = self._boundary.machine.timeline.now, value
+        return value

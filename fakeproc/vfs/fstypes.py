@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from fakeproc.mount.libfuse import Options
-
-__all__ = ["HOST", "PROCFS", "SYSFS", "Flavour"]
+__all__ = ["HOST", "PROCFS", "SYSFS", "FileSystemType"]
 
 
 @dataclass(frozen=True, slots=True)
-class Flavour:
+class FileSystemType:
     """The rules of one file system.
 
     `of_the_guest`: a real guest has it, too.  `refusals` says how an operation
@@ -26,7 +24,10 @@ class Flavour:
     `exact_sizes`: st_size is the length of the text; otherwise it is what the
     attribute says, or a page.  `gone` is what reading and writing an open file
     gives once its device has gone away, `unwritable` what writing a file gives
-    that has no store.  Of one write(2) at most `largest_write` bytes are taken.
+    that has no store.  Of one write(2) at most `largest_write` bytes are taken;
+    `ignores_empty_writes`: of 0 bytes no store hears (`fs/sysfs/file.c: sysfs_kf_write`).
+    `new_names_are_enoent`: a name that is not there is ENOENT before anybody asks
+    whether the caller may make it (`fs/proc/generic.c: proc_lookup_de`).
     """
 
     name: str
@@ -36,23 +37,12 @@ class Flavour:
     gone: int
     unwritable: int
     largest_write: int | None
+    ignores_empty_writes: bool
+    new_names_are_enoent: bool
     refusals: Mapping[str, int]
-    options: Options
 
 
-# Names stay valid for an hour: `stat` and `open` of a name reach the daemon
-# all the same, so that one that has gone is ENOENT at once.  Attributes are
-# never kept, because texts and so sizes change; missing names are never kept,
-# because devices come.
-_TIMEOUTS: Options = {"attr_timeout": 0, "entry_timeout": 3600, "negative_timeout": 0}
-_OPTIONS: Options = {"fsname": "fakeproc", "subtype": "fakeproc", **_TIMEOUTS}
-
-# The kernel checks the modes, exactly as it does for procfs, and for that
-# fetches the attributes at every open.  This keeps the length fresh, which
-# sendfile(2) (`busybox cat`) trusts.
-_CHECKED_BY_THE_KERNEL: Options = {**_OPTIONS, "default_permissions": True}
-
-PROCFS = Flavour(
+PROCFS = FileSystemType(
     name="proc",
     of_the_guest=True,
     block_size=1024,
@@ -60,6 +50,8 @@ PROCFS = Flavour(
     gone=errno.EIO,
     unwritable=errno.EIO,
     largest_write=None,
+    ignores_empty_writes=False,
+    new_names_are_enoent=True,
     refusals=MappingProxyType(
         {
             # A directory of procfs does not find names that do not exist, not
@@ -77,10 +69,9 @@ PROCFS = Flavour(
             "fsyncdir": errno.EINVAL,
         }
     ),
-    options=_CHECKED_BY_THE_KERNEL,
 )
 
-HOST = Flavour(
+HOST = FileSystemType(
     name="host",
     of_the_guest=False,
     block_size=PROCFS.block_size,
@@ -88,11 +79,12 @@ HOST = Flavour(
     gone=PROCFS.gone,
     unwritable=PROCFS.unwritable,
     largest_write=None,
+    ignores_empty_writes=False,
+    new_names_are_enoent=True,
     refusals=PROCFS.refusals,
-    options=_CHECKED_BY_THE_KERNEL,
 )
 
-SYSFS = Flavour(
+SYSFS = FileSystemType(
     name="sys",
     of_the_guest=True,
     block_size=4096,
@@ -100,6 +92,8 @@ SYSFS = Flavour(
     gone=errno.ENODEV,
     unwritable=errno.EIO,
     largest_write=4096,
+    ignores_empty_writes=True,
+    new_names_are_enoent=False,
     refusals=MappingProxyType(
         {
             "create": errno.EACCES,
@@ -114,7 +108,4 @@ SYSFS = Flavour(
             "fsyncdir": errno.EINVAL,
         }
     ),
-    # No default_permissions: sysfs has a rule of its own (`sysfs.py`), and the
-    # kernel's check would fetch the attributes of every directory on the way.
-    options=_OPTIONS,
 )

@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
-from fakeproc.vfs.cache import Glimpses
+from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.request import Boundary
 
 __all__ = ["Paths"]
 
 
 class Paths:
-    """The paths of one file system.  Links are not followed: the kernel does that."""
+    """The paths of one file system, links not followed.  Looking one up costs its depth."""
 
     def __init__(self, root: Directory, boundary: Boundary) -> None:
         self._root = root
-        self._nodes = Glimpses[Node](boundary)
+        self._nodes = Cache[Node](boundary)
 
     def find(self, path: str) -> Node | None:
         """The node at `path`, or None."""

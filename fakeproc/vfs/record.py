@@ -1,7 +1,7 @@
 """Filling the record of accesses, while somebody wants it.
 
 What the kernel answers by itself does not get here: a name that is known is
-found without asking, and procfs's permissions are checked before an open.
+found without asking.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from fakeproc.access_record import Access, Operation
 from fakeproc.timeline import SECOND
+from fakeproc.vfs.open_files import OpenFile
 
 if TYPE_CHECKING:
-    from fakeproc.mount.libfuse import Caller
-    from fakeproc.vfs.fstypes import Flavour
+    from fakeproc.vfs.fstypes import FileSystemType
+    from fakeproc.vfs.permissions import Caller
     from fakeproc.vfs.request import Boundary
 
 __all__ = ["command_of", "recorded"]
@@ -27,6 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _OPERATIONS: dict[str, Operation] = {
+    "lookup": "missing",
     "getattr": "missing",
     "open": "open",
     "opendir": "list",
@@ -40,32 +42,33 @@ class Recording(Protocol):
     """A file system whose operations are recorded."""
 
     boundary: Boundary
-    flavour: Flavour
+    fstype: FileSystemType
     caller: Callable[[], Caller]
 
 
 F = TypeVar("F", bound=Recording)
+W = TypeVar("W", bound=str | OpenFile)
 
 
 def recorded(
-    operation: Callable[Concatenate[F, str, P], R],
-) -> Callable[Concatenate[F, str, P], R]:
-    """Note what an operation did and how it ended, if the record is on."""
+    operation: Callable[Concatenate[F, W, P], R],
+) -> Callable[Concatenate[F, W, P], R]:
+    """Note what an operation on a path or an open file did, and its end, if the record is on."""
     name = operation.__name__
 
     @wraps(operation)
-    def noting(self: F, path: str, /, *arguments: P.args, **keywords: P.kwargs) -> R:
-        if not (self.boundary.machine.accesses.on and self.flavour.of_the_guest):
-            return operation(self, path, *arguments, **keywords)
+    def noting(self: F, where: W, /, *arguments: P.args, **keywords: P.kwargs) -> R:
+        if not (self.boundary.machine.accesses.on and self.fstype.of_the_guest):
+            return operation(self, where, *arguments, **keywords)
+        path = where.path if isinstance(where, OpenFile) else where
         try:
-            result = operation(self, path, *arguments, **keywords)
+            result = operation(self, where, *arguments, **keywords)
         except BaseException as error:
             code = getattr(error, "errno", None) or errno.EIO
-            # ESTALE has the kernel ask again, and nobody else hears of it.
-            if code != errno.ESTALE and (name != "getattr" or code == errno.ENOENT):
+            if _OPERATIONS[name] != "missing" or code == errno.ENOENT:
                 _note(self, name, path, arguments, errno.errorcode.get(code, str(code)))
             raise
-        if name != "getattr":
+        if _OPERATIONS[name] != "missing":
             _note(self, name, path, arguments, result)
         return result
 
@@ -84,7 +87,7 @@ def _note(
             caller.pid,
             command_of(caller.pid),
             _OPERATIONS[name],
-            f"/{file_system.flavour.name}{below}",
+            f"/{file_system.fstype.name}{below}",
             _count(name, result),
             result if isinstance(result, str) else None,
             _data(name, arguments),
@@ -102,8 +105,7 @@ def _data(name: str, arguments: tuple[object, ...]) -> bytes:
     match name, arguments:
         case "write", (bytes() as data, *_):
             return data
-        case "open", (info, *_):
-            flags: int = getattr(info, "flags", 0)
+        case "open", (int() as flags, *_):
             return _DIRECTIONS.get(flags & (os.O_WRONLY | os.O_RDWR), b"")
     return b""
 

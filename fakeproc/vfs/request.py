@@ -1,6 +1,6 @@
-"""The boundary between the kernel's requests and the model.
+"""The boundary between requests and the model.
 
-Above it are three mounts, each with a thread; below it there is one machine,
+Above it are three file systems, each perhaps with a thread; below it is one machine,
 without locks.  A request crosses it alone, finds the machine run up to now,
 and leaves it with an errno, whatever happened inside.
 """
@@ -26,7 +26,7 @@ R = TypeVar("R")
 
 
 class Boundary:
-    """What the three mounts of one machine share.
+    """What the three file systems of one machine share.
 
     `stores` counts the writes that reached the machine by any of them.
     """
@@ -56,7 +56,7 @@ def request(operation: Callable[Concatenate[B, P], R]) -> Callable[Concatenate[B
 
     The operation raises OSError to refuse.  Anything else that it raises is a
     mistake of ours: it is logged, and the caller gets EIO, which is also what
-    becomes of an OSError without errno (to fusepy that would be a success).
+    becomes of an OSError without errno (which says nothing to a caller).
     """
 
     @wraps(operation)

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from model.guests import sys_node
 
 from fakeproc import profiles
-from fakeproc.files.roots import sys_root
 from fakeproc.files.sys.uevent import synthetic_uevent
-from fakeproc.files.tree import Attribute, Directory, Symlink, walk
+from fakeproc.files.tree import Attribute, Directory, Symlink
 from fakeproc.machine import Machine
 
 CAPTURE = Path(__file__).parent.parent / "golden" / "stock_tree_cpu.jsonl"
@@ -52,7 +52,7 @@ def machine_of(text):
 
 
 def tree_of(text):
-    return sys_root(machine_of(text))
+    return machine_of(text)
 
 
 def cpus(**keys):
@@ -61,7 +61,7 @@ def cpus(**keys):
 
 
 def text_of(root, path):
-    node = walk(root, path)
+    node = sys_node(root, path)
     assert isinstance(node, Attribute), path
     return node.show().decode()
 
@@ -69,14 +69,14 @@ def text_of(root, path):
 def write(root, path, data):
     """What the store returns, or the name of its errno."""
     try:
-        walk(root, path).store(data)
+        sys_node(root, path).store(data)
     except OSError as error:
         return errno.errorcode[error.errno]
     return "OK"
 
 
 def names(root, path):
-    return {name for name, _ in walk(root, path).children()}
+    return {name for name, _ in sys_node(root, path).children()}
 
 
 def shape(node):
@@ -102,13 +102,13 @@ def captured():
 
 @pytest.fixture(scope="module")
 def sample():
-    return sys_root(Machine(profiles.load("hyperv-gen2"), "manual"))
+    return Machine(profiles.load("hyperv-gen2"), "manual")
 
 
 def test_all_that_a_stock_kernel_has_is_there(captured, rows):
     wrong = {}
     for path, row in rows.items():
-        node = walk(captured, path)
+        node = sys_node(captured, path)
         if any(re.search(pattern, path) for pattern in ABSENT):
             assert node is None, path
             continue
@@ -121,7 +121,7 @@ def test_all_that_a_stock_kernel_has_is_there(captured, rows):
 
 def test_nothing_is_there_that_a_stock_kernel_has_not(captured, rows):
     def compare(path):
-        node = walk(captured, path)
+        node = sys_node(captured, path)
         if not isinstance(node, Directory):
             return
         for name, kind in node.children():
@@ -193,7 +193,7 @@ def test_the_same_machine_reads_the_same(captured, rows):
     ],
 )
 def test_files_of_the_sample_guest(sample, path, mode, size, text):
-    assert shape(walk(sample, f"{CPU}/{path}")) == ("f", mode, size)
+    assert shape(sys_node(sample, f"{CPU}/{path}")) == ("f", mode, size)
     assert text_of(sample, f"{CPU}/{path}") == text
 
 
@@ -212,7 +212,7 @@ def test_links_lead_to_what_is_there(sample):
         parts = [part for part in directory.split("/") if part]
         for part in target.split("/"):
             parts = parts[:-1] if part == ".." else [*parts, part]
-        return walk(sample, "/".join(parts))
+        return sys_node(sample, "/" + "/".join(parts))
 
     for directory in (
         f"{CPU}/cpu0",
@@ -222,9 +222,9 @@ def test_links_lead_to_what_is_there(sample):
         "/devices/system/node/node0",
         "/devices/virtual/dmi/id",
     ):
-        for name, kind in walk(sample, directory).children():
+        for name, kind in sys_node(sample, directory).children():
             if kind is Symlink:
-                target = walk(sample, f"{directory}/{name}").target
+                target = sys_node(sample, f"{directory}/{name}").target
                 assert isinstance(follow(directory, target), Directory), f"{directory}/{name}"
 
 
@@ -236,8 +236,8 @@ def test_a_cpu_that_is_not_present_has_no_directory():
     assert text_of(root, f"{CPU}/possible") == "0-7\n"
     assert text_of(root, f"{CPU}/present") == "0-3\n"
     assert text_of(root, f"{CPU}/offline") == "4-7\n"
-    assert isinstance(walk(root, f"{CPU}/cpu3"), Directory)
-    assert walk(root, f"{CPU}/cpu4") is None
+    assert isinstance(sys_node(root, f"{CPU}/cpu3"), Directory)
+    assert sys_node(root, f"{CPU}/cpu4") is None
     assert "cpu4" not in names(root, CPU)
     assert "cpu4" not in names(root, "/bus/cpu/devices")
     assert text_of(root, f"{CPU}/cpu0/topology/core_siblings") == "0f\n"
@@ -248,8 +248,8 @@ def test_an_offline_cpu_loses_what_it_shares_and_keeps_the_rest():
     root = tree_of(text)
     online = names(tree_of(CAPTURED), f"{CPU}/cpu7")
     assert online - names(root, f"{CPU}/cpu7") == {"topology", "cache"}
-    assert walk(root, f"{CPU}/cpu7/topology") is None
-    assert walk(root, f"{CPU}/cpu7").nlink == 4
+    assert sys_node(root, f"{CPU}/cpu7/topology") is None
+    assert sys_node(root, f"{CPU}/cpu7").nlink == 4
     assert text_of(root, f"{CPU}/cpu7/online") == "0\n"
     assert text_of(root, f"{CPU}/cpu7/hotplug/state") == "0\n"
     assert text_of(root, f"{CPU}/cpu7/hotplug/target") == "0\n"
@@ -285,7 +285,7 @@ def test_without_a_second_level_cache_the_cluster_is_the_core():
     root = tree_of(cpus(possible=4, threads_per_core=2))
     assert text_of(root, f"{CPU}/cpu3/topology/cluster_id") == "65535\n"
     assert text_of(root, f"{CPU}/cpu3/topology/cluster_cpus_list") == "2-3\n"
-    assert walk(root, f"{CPU}/cpu3/cache") is None
+    assert sys_node(root, f"{CPU}/cpu3/cache") is None
 
 
 def test_isolated_cpus():
@@ -294,9 +294,9 @@ def test_isolated_cpus():
 
 
 def test_cpu_0_cannot_go_offline(sample):
-    assert walk(sample, f"{CPU}/cpu0/online") is None
+    assert sys_node(sample, f"{CPU}/cpu0/online") is None
     assert "online" not in names(sample, f"{CPU}/cpu0")
-    assert isinstance(walk(sample, f"{CPU}/cpu0/hotplug/target"), Attribute)
+    assert isinstance(sys_node(sample, f"{CPU}/cpu0/hotplug/target"), Attribute)
 
 
 @pytest.mark.parametrize(
@@ -304,15 +304,15 @@ def test_cpu_0_cannot_go_offline(sample):
 )
 def test_names_that_are_no_cpu(sample, name):
     for directory in (CPU, "/bus/cpu/devices", "/devices/system/node/node0"):
-        assert walk(sample, f"{directory}/{name}") is None
+        assert sys_node(sample, f"{directory}/{name}") is None
 
 
 @pytest.mark.timeout(20)
 def test_2048_cpus():
     machine = machine_of(cpus(possible=2048, packages=4, threads_per_core=2, nodes=4))
-    root = sys_root(machine)
+    root = machine
     assert sum(name.startswith("cpu") for name in names(root, CPU)) == 2048 + 2
-    assert walk(root, CPU).nlink == 2048 + 8
+    assert sys_node(root, CPU).nlink == 2048 + 8
     assert text_of(root, f"{CPU}/cpu2047/topology/core_siblings_list") == "1536-2047\n"
     assert len(text_of(root, f"{CPU}/nohz_full")) == 2049
     assert text_of(root, f"{CPU}/smt/active") == "1\n"
@@ -336,7 +336,7 @@ def test_offline_and_back():
     assert text_of(root, f"{CPU}/cpu3/online") == "0\n"
     assert text_of(root, f"{CPU}/cpu3/hotplug/state") == "0\n"
     assert text_of(root, f"{CPU}/online") == "0-2\n"
-    assert walk(root, f"{CPU}/cpu3/topology") is None
+    assert sys_node(root, f"{CPU}/cpu3/topology") is None
     assert text_of(root, f"{CPU}/cpu2/topology/core_cpus_list") == "2\n"
     assert write(root, f"{CPU}/cpu3/online", b"offline") == "OK"
     assert write(root, f"{CPU}/cpu3/online", b"1\n") == "OK"
@@ -344,7 +344,7 @@ def test_offline_and_back():
 
 
 def test_a_cpu_that_a_channel_interrupts_stays():
-    root = sys_root(Machine(profiles.load("hyperv-gen2"), "manual"))
+    root = Machine(profiles.load("hyperv-gen2"), "manual")
     assert write(root, f"{CPU}/cpu1/online", b"0") == "EBUSY"
     assert text_of(root, f"{CPU}/cpu1/online") == "1\n"
     assert write(root, f"{CPU}/cpu1/online", b"1") == "OK"
@@ -445,13 +445,13 @@ def test_every_uevent_file_takes_actions_only(sample):
 
     def look(path):
         nonlocal seen
-        for name, kind in walk(sample, path).children():
+        for name, kind in sys_node(sample, path).children():
             child = f"{path}/{name}"
             if kind is Directory:
                 look(child)
             elif name == "uevent":
                 seen += 1
-                assert walk(sample, child).mode == (0o200 if path.startswith("/bus") else 0o644)
+                assert sys_node(sample, child).mode == (0o200 if path.startswith("/bus") else 0o644)
                 assert write(sample, child, b"change\n") == "OK"
                 assert write(sample, child, b"bogus") == "EINVAL"
 

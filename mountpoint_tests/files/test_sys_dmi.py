@@ -4,10 +4,10 @@ import re
 from uuid import UUID
 
 import pytest
+from model.guests import sys_node
 
 from fakeproc import profiles
-from fakeproc.files.roots import sys_root
-from fakeproc.files.tree import Attribute, Directory, Symlink, walk
+from fakeproc.files.tree import Attribute, Directory, Symlink
 from fakeproc.machine import Machine
 
 DMI = "/devices/virtual/dmi/id"
@@ -16,11 +16,11 @@ SECRETS = ("board_serial", "chassis_serial", "product_serial", "product_uuid")
 
 @pytest.fixture(scope="module")
 def sample():
-    return sys_root(Machine(profiles.load("hyperv-gen2"), "manual"))
+    return Machine(profiles.load("hyperv-gen2"), "manual")
 
 
 def text_of(root, name):
-    return walk(root, f"{DMI}/{name}").show().decode()
+    return sys_node(root, f"{DMI}/{name}").show().decode()
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_the_tag_spells_azure(sample):
 
 def test_modes(sample):
     kinds = {}
-    for name, kind in walk(sample, DMI).children():
-        kinds.setdefault(kind, {})[name] = walk(sample, f"{DMI}/{name}")
+    for name, kind in sys_node(sample, DMI).children():
+        kinds.setdefault(kind, {})[name] = sys_node(sample, f"{DMI}/{name}")
     assert list(kinds[Directory]) == ["power"]
     assert kinds[Symlink]["subsystem"].target == "../../../../class/dmi"
     for name, node in kinds[Attribute].items():
@@ -77,7 +77,7 @@ def test_serials_and_uuid_are_those_of_the_profile(sample):
 
     def uuid_with(seed):
         profile = profiles.load("hyperv-gen2").model_copy(update={"seed": seed})
-        return text_of(sys_root(Machine(profile, "manual")), "product_uuid")
+        return text_of((Machine(profile, "manual")), "product_uuid")
 
     assert uuid_with(1) == uuid
     assert uuid_with(2) != uuid

@@ -4,10 +4,10 @@ import errno
 import re
 
 import pytest
+from model.guests import sys_node
 
 from fakeproc import profiles
-from fakeproc.files.roots import sys_root
-from fakeproc.files.tree import Attribute, walk
+from fakeproc.files.tree import Attribute
 from fakeproc.machine import Machine
 
 NODE = "/devices/system/node"
@@ -15,18 +15,18 @@ NODE = "/devices/system/node"
 
 def tree_of(*keys):
     text = "\n".join(('description = "a test"', "[cpus]", *keys))
-    return sys_root(Machine(profiles.parse(text, "test.toml", "test"), "manual"))
+    return Machine(profiles.parse(text, "test.toml", "test"), "manual")
 
 
 def text_of(root, path):
-    node = walk(root, f"{NODE}/{path}")
+    node = sys_node(root, f"{NODE}/{path}")
     assert isinstance(node, Attribute), path
     return node.show().decode()
 
 
 @pytest.fixture(scope="module")
 def sample():
-    return sys_root(Machine(profiles.load("hyperv-gen2"), "manual"))
+    return Machine(profiles.load("hyperv-gen2"), "manual")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def sample():
     ],
 )
 def test_files_of_the_sample_guest(sample, path, mode, size, text):
-    node = walk(sample, f"{NODE}/{path}")
+    node = sys_node(sample, f"{NODE}/{path}")
     assert (node.mode, node.size) == (mode, size)
     assert text_of(sample, path) == text
 
@@ -65,18 +65,21 @@ def test_two_nodes():
     assert text_of(root, "node0/distance") == "10 20\n"
     assert text_of(root, "node1/distance") == "20 10\n"
     # The links stay when the CPUs go.
-    assert walk(root, f"{NODE}/node1/cpu7").target == "../../cpu/cpu7"
-    assert walk(root, f"{NODE}/node1/cpu3") is None
-    assert walk(root, "/devices/system/cpu/cpu7/node1").target == "../../node/node1"
-    assert walk(root, f"{NODE}/node2") is None
-    assert walk(root, NODE).nlink == 5
-    assert [name for name, _ in walk(root, "/bus/node/devices").children()] == ["node0", "node1"]
+    assert sys_node(root, f"{NODE}/node1/cpu7").target == "../../cpu/cpu7"
+    assert sys_node(root, f"{NODE}/node1/cpu3") is None
+    assert sys_node(root, "/devices/system/cpu/cpu7/node1").target == "../../node/node1"
+    assert sys_node(root, f"{NODE}/node2") is None
+    assert sys_node(root, NODE).nlink == 5
+    assert [name for name, _ in sys_node(root, "/bus/node/devices").children()] == [
+        "node0",
+        "node1",
+    ]
 
 
 def test_a_cpu_that_is_not_present_is_not_linked():
     root = tree_of("possible = 8", "present = 6", "nodes = 2")
-    assert walk(root, f"{NODE}/node1/cpu5") is not None
-    assert walk(root, f"{NODE}/node1/cpu6") is None
+    assert sys_node(root, f"{NODE}/node1/cpu5") is not None
+    assert sys_node(root, f"{NODE}/node1/cpu6") is None
     assert text_of(root, "node1/cpulist") == "4-5\n"
 
 
@@ -117,9 +120,9 @@ def test_counters(sample):
 
 
 def test_writes(sample):
-    walk(sample, f"{NODE}/node0/compact").store(b"1\n")
-    assert walk(sample, f"{NODE}/node0/compact").show is None
-    pool = walk(sample, f"{NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages")
+    sys_node(sample, f"{NODE}/node0/compact").store(b"1\n")
+    assert sys_node(sample, f"{NODE}/node0/compact").show is None
+    pool = sys_node(sample, f"{NODE}/node0/hugepages/hugepages-2048kB/nr_hugepages")
     pool.store(b"8\n")
     for data in (b"x", b"-1"):
         with pytest.raises(OSError, match=r"number|fewer") as caught:

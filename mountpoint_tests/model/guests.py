@@ -7,59 +7,44 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache, wraps
-from posixpath import normpath
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from fakeproc import profiles
-from fakeproc.files.roots import host_root, proc_root, sys_root
-from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.files.tree import Node
 from fakeproc.machine import Machine
 from fakeproc.profiles.schema import Profile
+from fakeproc.vfs.namespace import Namespace
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_ROOTS = {"proc": proc_root, "sys": sys_root, "host": host_root}
-
-# Of one write(2) sysfs takes a page, and none at all of 0 bytes
-# (`fs/kernfs/file.c: kernfs_fop_write_iter`, `fs/sysfs/file.c: sysfs_kf_write`).
-SYSFS_PAGE = 4096
 
 
 # Files ---------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4)
-def _root(machine: Machine) -> Directory:
-    """The three trees of a guest, made once, as a mount does."""
-    return Directory(entries={name: make(machine) for name, make in _ROOTS.items()})
+def files(machine: Machine) -> Namespace:
+    """The files of a guest, by the rules of the file systems, as root finds them."""
+    return Namespace(machine)
 
 
 def node_at(machine: Machine, path: str, follow: bool = True) -> Node | None:
     """The node at an absolute path; symbolic links on the way are followed, the last if asked."""
-    names = [name for name in normpath(path).split("/") if name]
-    node: Node | None = _root(machine)
-    for at, name in enumerate(names):
-        node = node.lookup(name) if isinstance(node, Directory) else None
-        last = at == len(names) - 1
-        if isinstance(node, Symlink) and (follow or not last):
-            beginning, rest = "/".join(names[:at]), "/".join(names[at + 1 :])
-            return node_at(machine, f"/{beginning}/{node.target}/{rest}", follow)
-    return node
+    try:
+        return files(machine).node(path, follow_last=follow)
+    except FileNotFoundError:
+        return None
+
+
+def sys_node(machine: Machine, path: str) -> Node | None:
+    """The node at a path below /sys; a link is itself."""
+    return node_at(machine, f"/sys{path}", follow=False)
 
 
 def read(machine: Machine, path: str) -> bytes | str:
-    """What a file reads, or the name of the errno."""
-    node = node_at(machine, path)
-    if node is None:
-        return "ENOENT"
-    if isinstance(node, Directory):
-        return "EISDIR"
-    assert isinstance(node, Attribute)
-    if node.show is None:
-        return "EACCES"
+    """What a program reads, or the name of the errno."""
     try:
-        return node.show()
+        return files(machine).read(path)
     except OSError as error:
         return errno.errorcode[error.errno]
 
@@ -73,23 +58,10 @@ def text(machine: Machine, path: str) -> str:
 
 def write(machine: Machine, path: str, data: bytes) -> int | str:
     """What write(2) of these bytes gives, or the name of the errno, that of open(2) included."""
-    sysfs = path.startswith("/sys/")
-    node = node_at(machine, path)
-    if node is None:
-        return "ENOENT"
-    if isinstance(node, Directory):
-        return "EISDIR"
-    assert isinstance(node, Attribute)
-    if node.store is None:
-        return "EACCES" if sysfs else "EIO"
-    if sysfs and not data:
-        return 0
-    data = data[:SYSFS_PAGE] if sysfs else data
     try:
-        taken = node.store(data)
+        return files(machine).write(path, data)
     except OSError as error:
         return errno.errorcode[error.errno]
-    return len(data) if taken is None else taken
 
 
 def channel_path(machine: Machine, relid: int) -> str:

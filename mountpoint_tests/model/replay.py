@@ -16,10 +16,11 @@ from fakeproc.machine import Machine
 from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.protocol.messages import Monitor
 from fakeproc.timeline import SECOND
+from fakeproc.vfs.fstypes import SYSFS
 
 from .captures import IRQ_FILES, READS, Row, of_kind, rows
 from .differences import Mismatch
-from .guests import SYSFS_PAGE, captured_guest, channel_path, node_at, once_a_version, read, write
+from .guests import captured_guest, channel_path, node_at, once_a_version, read, write
 
 # Rows that begin on the CPU that they name, however the row before has ended. The captures
 # reset the channel before each of them; the reset itself is not recorded.
@@ -265,7 +266,7 @@ def _node(machine: Machine, row: Row) -> Iterator[Mismatch]:
 
 
 def _size(attribute: Attribute) -> int:
-    return SYSFS_PAGE if attribute.size is None else attribute.size
+    return SYSFS.block_size if attribute.size is None else attribute.size
 
 
 def _type_of(node: Node | None) -> str | None:

@@ -152,16 +152,21 @@ BAD = [
         "pending", "pending 500", "pending x", "clear all",
     )),
 ]  # fmt: skip
+READABLE = [name for name, mode in MODES.items() if mode & 0o444]
 EMPTY = ["", "\n", " \n\t\n"]
 
 
 def state(machine: Machine) -> tuple[object, ...]:
-    """All that a write to the console could have changed."""
+    """All that a write to the console could have changed, but for the line that says why not."""
     return (
-        *(read(machine, f"/host/{name}") for name, mode in MODES.items() if mode & 0o444),
+        *(_without_refusals(read(machine, f"/host/{name}")) for name in READABLE),
         text(machine, "/proc/interrupts"),
         text(machine, "/proc/stat"),
     )
+
+
+def _without_refusals(log: bytes) -> list[bytes]:
+    return [line for line in log.splitlines() if b"fakeproc: write of" not in line]
 
 
 @pytest.mark.parametrize(("name", "line"), BAD)

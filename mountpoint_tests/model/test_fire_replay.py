@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from errno import errorcode
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +18,12 @@ import pytest
 from fakeproc.host.devices import HostChannel, HostDevice, device_of_profile
 from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.timeline import MILLISECOND, SECOND
-from fakeproc.vfs.fstypes import PROCFS, SYSFS
+from fakeproc.vfs.open_files import OpenFile
 from fakeproc.vfs.operations import Operations
-from fakeproc.vfs.request import Boundary
 
 from .captures import Row, rows
 from .differences import KNOWN, Difference, Mismatch, known, nodes
-from .guests import ROW_STAYS, captured_guest, interrupt_rows, node_at, read, text, write
+from .guests import ROW_STAYS, captured_guest, files, interrupt_rows, node_at, read, text, write
 from .replay import _replay as answers_of_files
 from .replay import rescind
 
@@ -183,18 +181,17 @@ class Held:
     """A file that is open, by the rules of the mount."""
 
     operations: Operations
-    path: str
-    info: Any
+    file: OpenFile
 
     def read(self) -> int | str:
         try:
-            return len(self.operations.read(self.path, 4096, 0, self.info))
+            return len(self.operations.read(self.file, 4096, 0))
         except OSError as error:
             return errorcode[error.errno]
 
     def write(self, data: bytes) -> int | str:
         try:
-            return self.operations.write(self.path, data, 0, self.info)
+            return self.operations.write(self.file, data)
         except OSError as error:
             return errorcode[error.errno]
 
@@ -212,7 +209,6 @@ class Rig:
         self.machine.kernel.pci.plug = lambda *_: None
         self._rows = these
         self._relids = relids
-        self._boundary = Boundary(self.machine)
         self._held: dict[str, Held] = {}
         self._hyp_before: tuple[int, int] | None = None
         self._new_ids = iter(("hv_utils", "hv_storvsc"))
@@ -235,7 +231,7 @@ class Rig:
             "fd": self._fd,
             "online": self._online,
         }
-        self._boundary.stores += 1  # nothing that was seen before is still true
+        files(self.machine).boundary.stores += 1  # nothing that was seen before is still true
         if row.kind in steps:
             yield from steps[row.kind](row)
         else:
@@ -385,7 +381,7 @@ class Rig:
             if it.kind != "fd" or "read" not in it:
                 continue
             flags = os.O_RDWR if "write" in it else os.O_RDONLY
-            self._held[it["fd"]] = _opened(self._boundary, it["fd"], flags)
+            self._held[it["fd"]] = Held(*files(self.machine).open(it["fd"], flags))
         yield from ()
 
     def _fd(self, row: Row) -> Iterator[Mismatch]:
@@ -406,25 +402,6 @@ class Rig:
 
 def _by_cpu(cpus: list[int], counts: list[int]) -> dict[str, int]:
     return {str(cpu): count for cpu, count in zip(cpus, counts, strict=True) if count}
-
-
-def _opened(boundary: Boundary, path: str, flags: int) -> Held:
-    from fakeproc.files.roots import proc_root, sys_root  # noqa: PLC0415
-
-    proc = path.startswith("/proc/")
-    root = (proc_root if proc else sys_root)(boundary.machine)
-    operations = Operations(PROCFS if proc else SYSFS, root, boundary, lambda: None)
-    below = _without_links(path.removeprefix("/proc").removeprefix("/sys"))
-    info = SimpleNamespace(flags=flags, fh=0, direct_io=0, lock_owner=1)
-    operations.open(below, info)
-    return Held(operations, below, info)
-
-
-def _without_links(path: str) -> str:
-    """The kernel follows links before it asks."""
-    return path.replace(
-        "/bus/vmbus/devices/", "/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/"
-    )
 
 
 # The tests ---------------------------------------------------------------------------------------

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fakeproc.files.host.state import state
-from fakeproc.files.roots import proc_root, sys_root
 from fakeproc.files.text.bitmap import format_list
-from fakeproc.files.tree import Attribute, Directory, walk
+from fakeproc.files.tree import Attribute, Directory
 from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
 from fakeproc.host.devices import HostChannelState
 from fakeproc.timeline import MILLISECOND, SECOND
 
-from .guests import captured_guest, interrupt_rows, write
+from .guests import captured_guest, interrupt_rows, node_at, write
 
 CPUS = "/sys/devices/system/cpu"
 RUNS, STEPS = 230, 50  # of which hypothesis takes some fewer: ten thousand in all
@@ -43,7 +42,6 @@ class Guest(RuleBasedStateMachine):
         self.machine = captured_guest("boot-8cpu")
         self.kernel = self.machine.kernel
         self.vmbus = self.kernel.vmbus
-        self.trees = {"proc": proc_root(self.machine), "sys": sys_root(self.machine)}
         self.files: dict[str, tuple[object, Callable[[], bytes]]] = {}
         self.rescinded: list[Channel] = []
         self.freed = 0  # counted by interrupts that are gone
@@ -64,8 +62,7 @@ class Guest(RuleBasedStateMachine):
         """What a file reads; as long as its owner lives it is looked up once."""
         known = self.files.get(path)
         if known is None or owner is None or known[0] is not owner:
-            _, tree, rest = path.split("/", 2)
-            node = walk(self.trees[tree], rest)
+            node = node_at(self.machine, path)
             assert isinstance(node, Attribute), path
             assert node.show is not None, path
             known = self.files[path] = owner, node.show
@@ -73,8 +70,7 @@ class Guest(RuleBasedStateMachine):
 
     def names(self, path: str) -> set[str]:
         """The directories in a directory; none where it is not there (yet)."""
-        _, tree, rest = path.split("/", 2)
-        node = walk(self.trees[tree], rest)
+        node = node_at(self.machine, path)
         children = node.children() if isinstance(node, Directory) else ()
         return {name for name, kind in children if kind is Directory}
 

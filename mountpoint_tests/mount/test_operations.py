@@ -12,10 +12,12 @@ import pytest
 
 from fakeproc.access_record import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
-from fakeproc.mount.libfuse import Caller
+from fakeproc.mount.requests import Requests
 from fakeproc.vfs import cache
 from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
+from fakeproc.vfs.open_files import OpenFile
 from fakeproc.vfs.operations import UTIME_NOW, UTIME_OMIT, Operations
+from fakeproc.vfs.permissions import Root
 from fakeproc.vfs.request import Boundary
 from fakeproc.vfs.sysfs import SysfsOperations
 
@@ -66,9 +68,10 @@ def trigger_store(knob: Knob, data: bytes) -> None:
 
 @dataclass
 class Timeline:
-    """The machine's events, counted."""
+    """The machine's events, counted, and its time in nanoseconds."""
 
     steps: int = 0
+    now: int = 0
 
 
 @dataclass
@@ -80,6 +83,10 @@ class Machine:
     accesses: AccessRecord = field(default_factory=AccessRecord)
     asked: int = 0
     refusals: list[tuple[str, bytes, int | None]] = field(default_factory=list)
+
+    @property
+    def wall_time(self) -> int:
+        return 1_000_000 + self.timeline.now
 
     def catch_up(self) -> None:
         self.asked += 1
@@ -103,15 +110,11 @@ class FileInfo:
     lock_owner: int = 1
 
 
-ROOT = Caller(os.geteuid(), os.getegid(), os.getpid())
-
-
 class Mounted:
-    """Two file systems of one machine, and shorthands for what the kernel does."""
+    """Two file systems of one machine, the requests of a kernel for them, and a shorthand."""
 
     def __init__(self) -> None:
         self.machine = Machine()
-        self.caller = ROOT
         self.ready: list[str] = []
 
         def knob() -> Directory | None:
@@ -122,15 +125,14 @@ class Mounted:
         sys = Directory(entries={"knob": knob, "link": Symlink("knob")})
         boundary = Boundary(self.machine)
         self.boundary = boundary
-        self.proc = Operations(PROCFS, proc, boundary, lambda: self.ready.append("proc"))
-        self.sys = SysfsOperations(
-            sys, boundary, lambda: self.ready.append("sys"), lambda: self.caller
-        )
+        root = Root()
+        self.proc = Operations(PROCFS, proc, boundary, lambda: root)
+        self.sys = SysfsOperations(sys, boundary, lambda: root)
+        self.proc_requests = Requests(self.proc, lambda: self.ready.append("proc"))
+        self.sys_requests = Requests(self.sys, lambda: self.ready.append("sys"))
 
-    def open(self, operations: Operations, name: str, flags: int = os.O_RDONLY) -> FileInfo:
-        info = FileInfo(flags)
-        assert operations.open(f"/knob/{name}", info) == 0
-        return info
+    def open(self, operations: Operations, name: str, flags: int = os.O_RDONLY) -> OpenFile:
+        return operations.open(f"/knob/{name}", flags)
 
 
 @pytest.fixture
@@ -151,35 +153,36 @@ def error_of(operation, *arguments) -> int | None:
 
 
 def test_ready_when_the_kernel_asks(mounted) -> None:
-    mounted.proc.init("/")
-    mounted.sys.init("/")
+    mounted.proc_requests.init("/")
+    mounted.sys_requests.init("/")
     assert mounted.ready == ["proc", "sys"]
 
 
 def test_there_is_no_flush(mounted) -> None:
     """It would be one more round trip at every close."""
-    assert not hasattr(mounted.proc, "flush")
-    assert not hasattr(mounted.sys, "flush")
+    assert not hasattr(mounted.proc_requests, "flush")
+    assert not hasattr(mounted.sys_requests, "flush")
 
 
-def test_procfs_has_no_xattrs_and_no_access(mounted) -> None:
+def test_procfs_has_no_xattrs(mounted) -> None:
     """Told once that there are none, the kernel answers EOPNOTSUPP by itself."""
-    for name in ("getxattr", "setxattr", "removexattr", "access"):
-        assert not hasattr(mounted.proc, name)
+    for name in ("getxattr", "setxattr", "removexattr"):
+        assert not hasattr(mounted.proc_requests, name)
+        assert hasattr(mounted.sys_requests, name)
 
 
 def test_every_request_finds_the_machine_run_up_to_now(mounted) -> None:
     mounted.proc.getattr("/knob/value")
     info = mounted.open(mounted.proc, "value")
-    mounted.proc.read("/knob/value", 10, 0, info)
-    mounted.proc.readdir("/", 0)
+    mounted.proc.read(info, 10, 0)
+    mounted.proc.readdir("/")
     assert mounted.machine.asked == 4
 
 
 @pytest.mark.parametrize("data", [b"no errno", b"mistake", b"exit"])
 def test_a_mistake_is_eio_and_is_logged(mounted, caplog, data) -> None:
     info = mounted.open(mounted.proc, "value", os.O_WRONLY)
-    assert error_of(mounted.proc.write, "/knob/value", data, 0, info) == errno.EIO
+    assert error_of(mounted.proc.write, info, data) == errno.EIO
     assert "Traceback" in caplog.text
     assert mounted.machine.refusals == []
     assert not mounted.boundary.lock.locked()
@@ -202,60 +205,91 @@ def test_a_text_is_rendered_once_for_its_length_and_its_reader(mounted) -> None:
     assert mounted.proc.getattr("/knob/value")["st_size"] == 2
     info = mounted.open(mounted.proc, "value")
     mounted.proc.getattr("/knob/value", info)
-    assert mounted.proc.read("/knob/value", 1, 0, info) == b"1"
-    assert mounted.proc.read("/knob/value", 9, 1, info) == b"\n"
+    assert mounted.proc.read(info, 1, 0) == b"1"
+    assert mounted.proc.read(info, 9, 1) == b"\n"
     assert mounted.machine.knob.shown == 1
-    assert info.direct_io == 1
 
 
 def test_a_glimpse_does_not_outlive_a_write(mounted) -> None:
     mounted.proc.getattr("/knob/value")
     mounted.machine.knob.value = "other\n"
     writer = mounted.open(mounted.sys, "trigger", os.O_WRONLY)  # by another file system
-    mounted.sys.write("/knob/trigger", b"22\n", 0, writer)
+    mounted.sys.write(writer, b"22\n")
     info = mounted.open(mounted.proc, "value")
-    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+    assert mounted.proc.read(info, 9, 0) == b"22\n"
 
 
 def test_a_glimpse_does_not_outlive_an_event(mounted) -> None:
     mounted.proc.getattr("/knob/value")
     mounted.machine.replace(Knob("22\n"))
     info = mounted.open(mounted.proc, "value")
-    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+    assert mounted.proc.read(info, 9, 0) == b"22\n"
 
 
-def test_a_glimpse_does_not_outlive_its_time(mounted, monkeypatch) -> None:
-    monkeypatch.setattr(cache, "SECONDS", -1)
+def test_a_glimpse_does_not_outlive_its_time(mounted) -> None:
+    """By the machine's own clock: no other time shows in what is read."""
     mounted.proc.getattr("/knob/value")
     mounted.machine.knob.value = "22\n"
+    mounted.machine.timeline.now += cache.LIFETIME
+    assert mounted.proc.getattr("/knob/value")["st_size"] == 2
+    mounted.machine.timeline.now += 1
     info = mounted.open(mounted.proc, "value")
-    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+    assert mounted.proc.read(info, 9, 0) == b"22\n"
+
+
+def test_the_oldest_glimpse_makes_room(mounted) -> None:
+    """Where time stands still nothing grows old."""
+    kept = cache.Cache(mounted.boundary, 2)
+    for name in "abc":
+        kept.keep(name, name)
+    assert [kept.look(name) for name in "abc"] == [None, "b", "c"]
 
 
 def test_a_read_from_the_start_renders_anew(mounted) -> None:
     info = mounted.open(mounted.proc, "value")
-    assert mounted.proc.read("/knob/value", 9, 0, info) == b"1\n"
+    assert mounted.proc.read(info, 9, 0) == b"1\n"
     mounted.machine.knob.value = "22\n"
-    assert mounted.proc.read("/knob/value", 9, 1, info) == b"\n"
-    assert mounted.proc.read("/knob/value", 9, 0, info) == b"22\n"
+    assert mounted.proc.read(info, 9, 1) == b"\n"
+    assert mounted.proc.read(info, 9, 0) == b"22\n"
 
 
 def test_what_cannot_be_read_has_no_length(mounted) -> None:
     assert mounted.proc.getattr("/knob/broken")["st_size"] == 0
     info = mounted.open(mounted.proc, "broken")
-    assert error_of(mounted.proc.read, "/knob/broken", 9, 0, info) == errno.EINVAL
+    assert error_of(mounted.proc.read, info, 9, 0) == errno.EINVAL
+
+
+def test_the_kernel_asks_for_every_read(mounted) -> None:
+    """Whatever length it believes in: `direct_io`."""
+    info = FileInfo()
+    assert mounted.proc_requests.open("/knob/value", info) == 0
+    assert info.direct_io == 1
+    assert mounted.proc_requests.read("/knob/value", 9, 0, info) == b"1\n"
+
+
+def test_open_files_have_numbers_of_their_own(mounted) -> None:
+    one, other = FileInfo(), FileInfo(os.O_RDWR)
+    for info in (one, other):
+        mounted.proc_requests.open("/knob/value", info)
+    mounted.proc_requests.read("/knob/value", 1, 0, one)
+    assert mounted.proc_requests.write("/knob/value", b"22\n", 0, other) == 3
+    assert mounted.proc_requests.read("/knob/value", 9, 1, one) == b"\n"
+    assert mounted.proc_requests.read("/knob/value", 9, 0, other) == b"22\n"
+    mounted.proc_requests.release("/knob/value", one)
+    assert mounted.proc_requests.read("/knob/value", 9, 0, other) == b"22\n"
 
 
 def test_the_kernel_looks_again_after_a_short_page(mounted) -> None:
     """sendfile(2) on sysfs: ESTALE makes the kernel look up the path, and open again."""
-    info = mounted.open(mounted.sys, "value")
+    info, path = FileInfo(), "/knob/value"
+    mounted.sys_requests.open(path, info)
     info.lock_owner = 0  # a page, not a read(2)
-    mounted.sys.read("/knob/value", 4096, 0, info)
-    assert error_of(mounted.sys.open, "/knob/value", FileInfo()) == errno.ESTALE
-    assert mounted.sys.open("/knob/value", FileInfo()) == 0
-    mounted.sys.read("/knob/value", 4096, 0, info)
-    mounted.sys.getattr("/knob/value")
-    assert mounted.sys.open("/knob/value", FileInfo()) == 0
+    mounted.sys_requests.read(path, 4096, 0, info)
+    assert error_of(mounted.sys_requests.open, path, FileInfo()) == errno.ESTALE
+    assert mounted.sys_requests.open(path, FileInfo()) == 0
+    mounted.sys_requests.read(path, 4096, 0, info)
+    mounted.sys_requests.getattr(path)
+    assert mounted.sys_requests.open(path, FileInfo()) == 0
 
 
 # -- Writes -----------------------------------------------------------------------------
@@ -263,54 +297,52 @@ def test_the_kernel_looks_again_after_a_short_page(mounted) -> None:
 
 def test_the_offset_of_a_write_means_nothing(mounted) -> None:
     info = mounted.open(mounted.proc, "value", os.O_WRONLY)
-    assert mounted.proc.write("/knob/value", b"3\n", 4711, info) == 2
+    assert mounted.proc.write(info, b"3\n") == 2
     assert mounted.machine.knob.value == "3\n"
 
 
 def test_a_refusal_is_noted(mounted) -> None:
     for operations, path in ((mounted.proc, "/proc"), (mounted.sys, "/sys")):
         info = mounted.open(operations, "value", os.O_WRONLY)
-        assert error_of(operations.write, "/knob/value", b"refuse", 0, info) == errno.EBUSY
+        assert error_of(operations.write, info, b"refuse") == errno.EBUSY
         refusal = (f"{path}/knob/value", b"refuse", errno.EBUSY)
         assert mounted.machine.refusals.pop() == refusal
 
 
 def test_a_store_may_say_how_much_it_took(mounted) -> None:
     info = mounted.open(mounted.proc, "value", os.O_WRONLY)
-    assert mounted.proc.write("/knob/value", b"nothing", 0, info) == 0
+    assert mounted.proc.write(info, b"nothing") == 0
 
 
 def test_procfs_opens_what_it_will_not_write(mounted) -> None:
     info = mounted.open(mounted.proc, "broken", os.O_WRONLY)
-    assert error_of(mounted.proc.write, "/knob/broken", b"1", 0, info) == errno.EIO
+    assert error_of(mounted.proc.write, info, b"1") == errno.EIO
 
 
 def test_a_write_to_sysfs_is_a_page_at_most(mounted) -> None:
     info = mounted.open(mounted.sys, "value", os.O_WRONLY)
-    assert mounted.sys.write("/knob/value", b"1" * 5000, 0, info) == 4096
+    assert mounted.sys.write(info, b"1" * 5000) == 4096
     assert mounted.machine.knob.value == "1" * 4096
 
 
 # -- Devices that go ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flavour", [PROCFS, SYSFS], ids=lambda flavour: flavour.name)
+@pytest.mark.parametrize("fstype", [PROCFS, SYSFS], ids=lambda fstype: fstype.name)
 @pytest.mark.parametrize("successor", [None, Knob()], ids=["gone", "replaced"])
-def test_an_open_file_of_a_device_that_has_gone(mounted, flavour, successor) -> None:
-    operations = mounted.proc if flavour is PROCFS else mounted.sys
+def test_an_open_file_of_a_device_that_has_gone(mounted, fstype, successor) -> None:
+    operations = mounted.proc if fstype is PROCFS else mounted.sys
     reader = mounted.open(operations, "value")
     writer = mounted.open(operations, "value", os.O_WRONLY)
-    operations.read("/knob/value", 1, 0, reader)
+    operations.read(reader, 1, 0)
     mounted.machine.replace(successor)
-    assert error_of(operations.read, "/knob/value", 1, 1, reader) == flavour.gone
-    assert error_of(operations.read, "/knob/value", 1, 0, reader) == flavour.gone
-    assert error_of(operations.write, "/knob/value", b"1", 0, writer) == flavour.gone
+    assert error_of(operations.read, reader, 1, 1) == fstype.gone
+    assert error_of(operations.read, reader, 1, 0) == fstype.gone
+    assert error_of(operations.write, writer, b"1") == fstype.gone
     assert operations.getattr("/knob/value", reader)["st_mode"] & 0o777 == 0o644  # fstat works
-    operations.release("/knob/value", reader)
-    operations.release("/knob/value", writer)
     if successor is None:
         assert error_of(operations.getattr, "/knob/value") == errno.ENOENT
-        assert error_of(operations.open, "/knob/value", FileInfo()) == errno.ENOENT
+        assert error_of(operations.open, "/knob/value", os.O_RDONLY) == errno.ENOENT
 
 
 def test_errors_of_what_has_gone() -> None:
@@ -341,7 +373,7 @@ def test_a_size_that_the_attribute_gives_itself(mounted) -> None:
 
 
 def test_types_in_readdir(mounted) -> None:
-    entries = {name: attributes["st_mode"] for name, attributes, _ in mounted.sys.readdir("/", 0)}
+    entries = dict(mounted.sys.readdir("/"))
     assert entries == {
         ".": stat.S_IFDIR,
         "..": stat.S_IFDIR,
@@ -372,7 +404,18 @@ def test_times(mounted) -> None:
     assert after["st_atime"] == 5
     assert after["st_mtime"] == before["st_mtime"]
     mounted.proc.utimens(path, (UTIME_NOW, UTIME_NOW))
-    assert mounted.proc.getattr(path)["st_atime"] > 5
+    now = mounted.machine.wall_time
+    assert mounted.proc.getattr(path)["st_atime"] == now
+    mounted.machine.timeline.now += 7
+    mounted.proc.chmod(path, 0o600)
+    assert mounted.proc.getattr(path)["st_ctime"] == now + 7
+
+
+def test_times_are_those_of_the_guest(mounted) -> None:
+    before = mounted.sys.getattr("/knob/value")
+    mounted.machine.timeline.now += 9
+    assert before["st_mtime"] == 1_000_000
+    assert mounted.sys.getattr("/knob/value") == before
 
 
 def test_xattrs(mounted) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fakeproc.vfs.permissions import Capability, Credentials, Inode, permitted
+from fakeproc.vfs.permissions import Caller, Capability, Inode, permitted
 
 R, W, X = os.R_OK, os.W_OK, os.X_OK
 
@@ -53,7 +53,7 @@ def inode(mode: int, kind: int = stat.S_IFREG) -> Inode:
     ],
 )
 def test_bits(proc, mode, uid, gid, allowed) -> None:
-    caller = Credentials(uid, gid, 1, proc)
+    caller = Caller(uid, gid, 1, proc)
     assert {
         wanted for wanted in (R, W, R | W, X) if permitted(inode(mode), caller, wanted)
     } == allowed
@@ -62,14 +62,14 @@ def test_bits(proc, mode, uid, gid, allowed) -> None:
 
 def test_supplementary_groups(proc) -> None:
     process(proc, 2, (7, GROUP), 0)
-    assert permitted(inode(0o664), Credentials(OTHER, OTHER, 2, proc), W)
-    assert not permitted(inode(0o604), Credentials(OTHER, OTHER, 2, proc), R)
+    assert permitted(inode(0o664), Caller(OTHER, OTHER, 2, proc), W)
+    assert not permitted(inode(0o604), Caller(OTHER, OTHER, 2, proc), R)
 
 
 def test_capabilities(proc) -> None:
     process(proc, 2, (), Capability.DAC_OVERRIDE)
     process(proc, 3, (), Capability.DAC_READ_SEARCH)
-    override, search = Credentials(0, 0, 2, proc), Credentials(0, 0, 3, proc)
+    override, search = Caller(0, 0, 2, proc), Caller(0, 0, 3, proc)
     file, directory = inode(0), inode(0, stat.S_IFDIR)
     assert all(permitted(file, override, wanted) for wanted in (R, W, R | W))
     assert not permitted(file, override, X)  # nobody may execute what has no bit for it
@@ -83,24 +83,24 @@ def test_capabilities(proc) -> None:
 
 def test_capabilities_of_another_user_namespace_do_not_count(proc) -> None:
     process(proc, 2, (), Capability.DAC_OVERRIDE, THEIRS)
-    assert not permitted(inode(0), Credentials(0, 0, 2, proc), R)
+    assert not permitted(inode(0), Caller(0, 0, 2, proc), R)
 
 
 def test_a_process_that_cannot_be_seen_has_no_more_than_the_bits(proc) -> None:
     for pid in (0, 4711):
-        caller = Credentials(0, 0, pid, proc)
+        caller = Caller(0, 0, pid, proc)
         assert permitted(inode(0o644), caller, R)
         assert not permitted(inode(0o644), caller, W)
 
 
 def test_nothing_is_looked_up_when_the_bits_decide(tmp_path) -> None:
     nowhere = tmp_path / "nowhere"
-    assert permitted(inode(0o644), Credentials(OWNER, GROUP, 1, nowhere), W)
-    assert permitted(inode(0o644), Credentials(OTHER, OTHER, 1, nowhere), R)
+    assert permitted(inode(0o644), Caller(OWNER, GROUP, 1, nowhere), W)
+    assert permitted(inode(0o644), Caller(OTHER, OTHER, 1, nowhere), R)
 
 
 def test_against_this_very_process() -> None:
-    caller = Credentials(os.geteuid(), os.getegid(), os.getpid())
+    caller = Caller(os.geteuid(), os.getegid(), os.getpid())
     assert all(caller.is_in(gid) for gid in os.getgroups())
     capabilities = next(
         line.split()[1]

@@ -1,0 +1,126 @@
+"""The requests of a kernel, by the names and arguments of fusepy, passed on to a file system.
+
+Here is what only FUSE has: numbers of open files, `direct_io`, and what the
+kernel believes a length to be.  There is no `flush`, and there must not be:
+once it has heard that there is none, the kernel saves that round trip at every
+close.
+"""
+
+from __future__ import annotations
+
+import errno
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakeproc.mount.libfuse import FileInfo
+    from fakeproc.vfs.open_files import OpenFile
+    from fakeproc.vfs.operations import Operations
+
+__all__ = ["Requests"]
+
+
+class Requests:
+    """The requests for one file system; `on_ready` is called when the kernel begins to ask.
+
+    What is not defined here the file system answers itself, and what it does
+    not define either the kernel is told once that there is none.
+    """
+
+    # Read by fusepy: times are nanoseconds, and a time may be "now" or "leave it".
+    use_ns = True
+    flag_utime_omit_ok = 1
+
+    def __init__(self, file_system: Operations, on_ready: Callable[[], None]) -> None:
+        self._file_system = file_system
+        self._on_ready = on_ready
+        self._open_files: dict[int, OpenFile] = {}
+        self._numbers = count(1)
+        self._cut_short: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file_system, name)
+
+    def init(self, path: str) -> None:  # noqa: ARG002 - fusepy's signature
+        """The kernel is there."""
+        self._on_ready()
+
+    def getattr(self, path: str, info: FileInfo | None = None) -> dict[str, int]:
+        """stat(2) and fstat(2)."""
+        file = None if info is None else self._open_files[info.fh]
+        attributes = self._file_system.getattr(path, file)
+        self._cut_short.discard(path)
+        return attributes
+
+    def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:  # noqa: ARG002
+        """Names and types."""
+        return [(name, {"st_mode": kind}, 0) for name, kind in self._file_system.readdir(path)]
+
+    def open(self, path: str, info: FileInfo) -> int:
+        """An open file gets a number."""
+        file = self._file_system.open(path, info.flags)
+        self._have_size_looked_up(path)
+        info.fh = next(self._numbers)
+        self._open_files[info.fh] = file
+        info.direct_io = 1  # a read asks us, whatever length the kernel believes in
+        return 0
+
+    def _have_size_looked_up(self, path: str) -> None:
+        """Have the kernel forget a length that it learned from a short page.
+
+        sendfile(2) reads pages.  One that is not full tells the kernel where
+        the file ends, and it goes by that until it asks for the attributes
+        again, which it does not do at open: the next, longer text would be
+        cut.  ESTALE makes it look up the path once more, attributes and all,
+        and then open again; no process sees it.
+        """
+        if path in self._cut_short:
+            self._cut_short.remove(path)
+            raise OSError(errno.ESTALE, path)
+
+    def read(self, path: str, size: int, offset: int, info: FileInfo) -> bytes:  # noqa: ARG002
+        """A piece of a text."""
+        file = self._open_files[info.fh]
+        if not info.lock_owner:  # nobody's: the kernel fills a page, for sendfile(2)
+            self._cut_short.add(file.path)
+        return self._file_system.read(file, size, offset)
+
+    def write(self, path: str, data: bytes, offset: int, info: FileInfo) -> int:  # noqa: ARG002
+        """One store, wherever in the file the kernel believes that it is."""
+        return self._file_system.write(self._open_files[info.fh], data)
+
+    def release(self, path: str, info: FileInfo) -> int:  # noqa: ARG002 - fusepy's signature
+        """The last descriptor was closed."""
+        del self._open_files[info.fh]
+        return 0
+
+    def truncate(self, path: str, length: int, info: FileInfo | None = None) -> int:  # noqa: ARG002
+        """Another length, by path or by descriptor."""
+        file = None if info is None else self._open_files[info.fh]
+        return self._file_system.truncate(path, file)
+
+    def fsync(self, path: str, datasync: int, info: FileInfo) -> int:  # noqa: ARG002
+        """A file written back."""
+        return self._file_system.fsync(path)
+
+    def fsyncdir(self, path: str, datasync: int, fh: int) -> int:  # noqa: ARG002
+        """A directory written back."""
+        return self._file_system.fsyncdir(path)
+
+    def create(self, path: str, mode: int, info: FileInfo) -> int:  # noqa: ARG002
+        """open(2) with O_CREAT of a new name."""
+        return self._file_system.create(path)
+
+    def mknod(self, path: str, mode: int, device: int) -> int:  # noqa: ARG002
+        """A pipe or a device."""
+        return self._file_system.mknod(path)
+
+    def mkdir(self, path: str, mode: int) -> int:  # noqa: ARG002 - fusepy's signature
+        """A directory."""
+        return self._file_system.mkdir(path)
+
+    def symlink(self, path: str, target: str) -> int:  # noqa: ARG002 - fusepy's signature
+        """A symbolic link."""
+        return self._file_system.symlink(path)

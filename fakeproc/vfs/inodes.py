@@ -1,0 +1,115 @@
+"""What a node is to a caller: its type, mode and owner, and what they let the caller do.
+
+Every file system checks its own permissions, for two reasons: kernfs refuses what
+the mode refuses to everybody even to root, and where the kernel does the check
+(`default_permissions`) it first fetches the attributes of every directory on the
+way, a round trip each (nine of them to `channels/<relid>/cpu`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.vfs.lookup import Paths
+from fakeproc.vfs.permissions import Caller, Capability, Inode, own_ids, permitted
+from fakeproc.vfs.setattr import Change, Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakeproc.vfs.fstypes import FileSystemType
+    from fakeproc.vfs.request import Boundary
+
+__all__ = ["O_ACCMODE", "Inodes", "file_type"]
+
+O_ACCMODE = os.O_WRONLY | os.O_RDWR  # Windows does not have it
+
+_WANTED = {
+    os.O_RDONLY: os.R_OK,
+    os.O_WRONLY: os.W_OK,
+    os.O_RDWR: os.R_OK | os.W_OK,
+    O_ACCMODE: os.R_OK | os.W_OK,  # may do neither, but must be allowed both
+}
+
+_TYPES: dict[type[Node], int] = {
+    Attribute: stat.S_IFREG,
+    Directory: stat.S_IFDIR,
+    Symlink: stat.S_IFLNK,
+}
+
+_UNCHANGED = Change(owner=None)
+
+
+def file_type(kind: type[Node]) -> int:
+    """The S_IF… bits of a kind of node."""
+    return stat.S_IFDIR if issubclass(kind, Directory) else _TYPES[kind]
+
+
+class Inodes:
+    """The nodes of one file system, with what was changed about them; `caller` says who asks."""
+
+    def __init__(
+        self,
+        fstype: FileSystemType,
+        root: Directory,
+        boundary: Boundary,
+        caller: Callable[[], Caller],
+    ) -> None:
+        self.fstype = fstype
+        self.boundary = boundary
+        self.caller = caller
+        self.changes = Changes()
+        self.paths = Paths(root, boundary)
+        # What root is to a real guest, whoever mounts is to this one.
+        self._uid, self._gid = own_ids()
+
+    def inode(self, path: str, node: Node) -> Inode:
+        """Type and mode, and whose it is, changes included."""
+        change = self.changes.of(path, node) or _UNCHANGED
+        return Inode(
+            file_type(type(node)) | (node.mode if change.mode is None else change.mode),
+            self._uid if change.uid is None else change.uid,
+            self._gid if change.gid is None else change.gid,
+        )
+
+    def require(self, path: str, node: Node, wanted: int) -> None:
+        """Raise EACCES if the caller may not do `wanted` (R_OK, W_OK, X_OK)."""
+        if not permitted(self.inode(path, node), self.caller(), wanted):
+            raise OSError(errno.EACCES, path)
+
+    def check_open(self, path: str, node: Attribute, flags: int) -> None:
+        """Raise EACCES if the caller may not open this file so (`fs/namei.c: may_open`)."""
+        truncated = os.W_OK if flags & os.O_TRUNC else 0
+        self.require(path, node, _WANTED[flags & O_ACCMODE] | truncated)
+
+    def require_owner(self, path: str, node: Node) -> None:
+        """Raise EPERM if the caller is not the owner."""
+        if not self._is_owner(path, node):
+            raise OSError(errno.EPERM, path)
+
+    def require_owner_or_writer(self, path: str, node: Node) -> None:
+        """Raise EACCES if the caller is neither the owner nor may write."""
+        if not self._is_owner(path, node):
+            self.require(path, node, os.W_OK)
+
+    def check_chown(self, path: str, node: Node, uid: int, gid: int) -> None:
+        """Raise EPERM if the caller may not give this node to others.
+
+        Mirrors `fs/attr.c`: the owner may give a node to a group of theirs, no more.
+        """
+        inode, caller = self.inode(path, node), self.caller()
+        of_the_owner = (
+            caller.uid == inode.uid
+            and uid in (-1, inode.uid)
+            and (gid in (-1, inode.gid) or caller.is_in(gid))
+        )
+        if not of_the_owner and not caller.capable(Capability.CHOWN):
+            raise OSError(errno.EPERM, path)
+
+    def _is_owner(self, path: str, node: Node) -> bool:
+        caller = self.caller()
+        return caller.uid == self.inode(path, node).uid or caller.capable(Capability.FOWNER)

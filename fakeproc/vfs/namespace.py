@@ -1,0 +1,180 @@
+"""The three file systems under one root, for callers within this process.
+
+What the kernel does for a program before it asks a file system: it walks the
+path, follows links, and opens, reads, writes and closes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from fakeproc.files.roots import host_root, proc_root, sys_root
+from fakeproc.files.tree import Directory, Node, Symlink
+from fakeproc.vfs.fstypes import HOST, PROCFS
+from fakeproc.vfs.operations import Operations
+from fakeproc.vfs.permissions import Caller, Root
+from fakeproc.vfs.request import Boundary, request
+from fakeproc.vfs.sysfs import SysfsOperations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fakeproc.machine import Machine
+    from fakeproc.vfs.open_files import OpenFile
+
+__all__ = ["Namespace", "file_systems"]
+
+_LONGEST_CHAIN_OF_LINKS = 40  # `include/linux/namei.h: MAXSYMLINKS`
+_WHOLE = 1 << 62
+
+Names: TypeAlias = list[str]
+
+
+class _Step(NamedTuple):
+    """A name on the way down, and what it leads to; None where there is nothing."""
+
+    name: str
+    node: Node | None
+
+
+Steps: TypeAlias = list[_Step]
+
+
+def file_systems(boundary: Boundary, caller: Callable[[], Caller]) -> dict[str, Operations]:
+    """The file systems of a machine by name: proc, sys, host.  `caller` says who asks."""
+    machine = boundary.machine
+    return {
+        "proc": Operations(PROCFS, proc_root(machine), boundary, caller),
+        "sys": SysfsOperations(sys_root(machine), boundary, caller),
+        "host": Operations(HOST, host_root(machine), boundary, caller),
+    }
+
+
+class Namespace:
+    """A machine's files at /proc, /sys and /host, as root of the guest finds them.
+
+    Paths are the bytes of a path, one character a byte.  Every method raises
+    OSError with the errno by which the system call fails.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        root = Root()
+        self.boundary = Boundary(machine)
+        self._file_systems = file_systems(self.boundary, lambda: root)
+        self._root = Directory(
+            entries={name: each.paths.node("/") for name, each in self._file_systems.items()}
+        )
+
+    def open(self, path: str, flags: int) -> tuple[Operations, OpenFile]:
+        """The file at a path, opened, and the file system that reads and writes it."""
+        file_system, below = self._find(path)
+        return file_system, file_system.open(below, flags)
+
+    def read(self, path: str) -> bytes:
+        """What a program gets that opens this file and reads to the end."""
+        file_system, file = self.open(path, os.O_RDONLY)
+        return file_system.read(file, _WHOLE, 0)
+
+    def write(self, path: str, data: bytes) -> int:
+        """How many bytes of `data` are taken at once, as by one `echo`."""
+        file_system, file = self.open(path, os.O_WRONLY | os.O_TRUNC)
+        return file_system.write(file, data)
+
+    def list(self, path: str) -> Names:
+        """The names in a directory, in the order in which readdir(3) has them."""
+        names = self.resolve(path)
+        if not names:
+            return [*self._file_systems]
+        file_system, below = self._place(names)
+        file_system.opendir(below)
+        return [name for name, _ in file_system.readdir(below) if name not in (".", "..")]
+
+    def readlink(self, path: str) -> str:
+        """Where a symbolic link leads."""
+        file_system, below = self._find(path, follow_last=False)
+        return file_system.readlink(below)
+
+    def node(self, path: str, *, follow_last: bool = True) -> Node:
+        """The node that a path leads to."""
+        node = self._walk(path, follow_last)[-1].node
+        assert node is not None  # noqa: S101 - or it would have been ENOENT
+        return node
+
+    def files(self, *tops: str) -> Iterator[str]:
+        """The path of every file below some directories; links are not followed."""
+        waiting = [("/" + "/".join(self.resolve(top)), self.node(top)) for top in tops]
+        while waiting:
+            path, node = waiting.pop()
+            if isinstance(node, Directory):
+                for name, _ in node.children():
+                    below = node.lookup(name)
+                    if below is not None:
+                        waiting.append((f"{path}/{name}", below))
+            elif not isinstance(node, Symlink):
+                yield path
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> Names:
+        """The names down to where a path leads, without links.  Raises ENOENT, ENOTDIR, ELOOP."""
+        return [step.name for step in self._walk(path, follow_last)[1:]]
+
+    def _walk(self, path: str, follow_last: bool) -> Steps:
+        """The steps down to where a path leads, the root first.
+
+        Mirrors `fs/namei.c: link_path_walk`.
+        """
+        steps = self._steps(path, follow_last)
+        if steps[-1].node is None:
+            names = [step.name for step in steps[1:]]
+            if names[0] in self._file_systems:
+                file_system, below = self._place(names)
+                file_system.lookup(below)  # for the record of what is looked for in vain
+            raise _error(errno.ENOENT)
+        return steps
+
+    @request
+    def _steps(self, path: str, follow_last: bool) -> Steps:
+        """The steps as far as there is something; where there is nothing, the last has no node."""
+        if not path:
+            raise _error(errno.ENOENT)
+        waiting = path.split("/")[::-1]
+        steps = [_Step("", self._root)]
+        links = 0
+        while waiting:
+            name = waiting.pop()
+            directory = steps[-1].node
+            if not isinstance(directory, Directory):
+                raise _error(errno.ENOTDIR)
+            if name == ".." and len(steps) > 1:
+                steps.pop()
+            if name in ("", ".", ".."):
+                continue
+            below = directory.lookup(name)
+            if isinstance(below, Symlink) and (waiting or follow_last):
+                links += 1
+                if links > _LONGEST_CHAIN_OF_LINKS:
+                    raise _error(errno.ELOOP)
+                waiting += below.target.split("/")[::-1]
+                if below.target.startswith("/"):
+                    del steps[1:]
+                continue
+            steps.append(_Step(name, below))
+            if below is None:
+                break
+        return steps
+
+    def _find(self, path: str, *, follow_last: bool = True) -> tuple[Operations, str]:
+        """The file system of a path, and where in it the path leads."""
+        names = self.resolve(path, follow_last=follow_last)
+        if not names:
+            raise _error(errno.EISDIR if follow_last else errno.EINVAL)
+        return self._place(names)
+
+    def _place(self, names: Names) -> tuple[Operations, str]:
+        first, *rest = names
+        return self._file_systems[first], "/" + "/".join(rest)
+
+
+def _error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
