@@ -60,6 +60,13 @@ def test_a_machine_without_a_fuse_library() -> None:
     assert python(hidden + USE).splitlines()[-1] == "fine"
 
 
+def test_a_machine_without_the_room_of_the_mounts() -> None:
+    """The rules of the file systems are in `vfs`; nothing of `mount` is needed for them."""
+    hidden = "import sys; sys.modules['fakeproc.mount'] = None\n"
+    shown = "print([name for name in sys.modules if name.startswith('fakeproc.mount.')])\n"
+    assert python(hidden + USE + shown).splitlines()[-2:] == ["fine", "[]"]
+
+
 def test_a_machine_on_another_system() -> None:
     assert python(ELSEWHERE + USE).splitlines()[-1] == "fine"
 
