@@ -14,6 +14,8 @@ from fakeproc.host.inventory import Inventory
 from fakeproc.timeline import SECOND, Clock, Timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakeproc.profiles.schema import Profile
 
 __all__ = ["Machine"]
@@ -31,6 +33,9 @@ class Machine:
     def __init__(self, profile: Profile, clock: Literal["real", "manual"] = "real") -> None:
         self.profile = profile
         self.accesses = AccessRecord()
+        # Where the guest is mounted: lets the daemon answer the system calls of a process
+        # (its number), by what it has open (names and descriptors).  Raises OSError.
+        self.admit: Callable[[int, dict[str, int]], None] | None = None
         self.timeline = Timeline(Clock(manual=clock == "manual"))
         self.host = Host(self.timeline, profile)
         booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES

@@ -21,6 +21,7 @@ from fakeproc.cli.options import (
 
 if TYPE_CHECKING:
     from fakeproc.run.mounted_guest import Guest
+    from fakeproc.run.parts import Whose
 
 __all__ = ["run"]
 
@@ -44,10 +45,24 @@ Example:
     shell_complete=complete_words(dict, "dir"),
 )
 @click.option("--keep", is_flag=True, help="Leave the guest mounted afterwards, and say where.")
+@click.option(
+    "--syscalls",
+    type=click.Choice(["guest", "host"]),
+    default="guest",
+    help="Whose CPUs, name and memory system calls speak of (sched_getaffinity, uname, sysinfo).  "
+    "[default: guest]",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail where this system forbids a part of this; otherwise a sentence says what.",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run(
     mountpoint: str | None,
     keep: bool,
+    syscalls: Whose,
+    strict: bool,
     command: tuple[str, ...],
     **options: Unpack[MachineOptions],
 ) -> None:
@@ -68,6 +83,7 @@ def run(
             "a guest that lives as long as the command"
         )
     from fakeproc.run.mounted_guest import GuestError
+    from fakeproc.run.parts import Parts
     from fakeproc.run.signals import end_as
     from fakeproc.run.supervisor import run as run_on
 
@@ -81,7 +97,7 @@ def run(
             "host's console; leave with 'exit'",
             err=True,
         )
-    status = run_on(guest, command)
+    status = run_on(guest, command, Parts(syscalls, strict))
     if keep:
         click.echo(
             f"fakeproc: the guest is still mounted on {guest.mountpoint}; "

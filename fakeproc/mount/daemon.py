@@ -23,6 +23,8 @@ from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
 from fakeproc.mount.mountpoints import MountError, directories
 from fakeproc.mount.processes import Process
 from fakeproc.mount.requests import Requests
+from fakeproc.syscalls.identity import PROC_MAGIC, SYSFS_MAGIC
+from fakeproc.syscalls.service import Service
 from fakeproc.vfs.fstypes import SYSFS
 from fakeproc.vfs.namespace import file_systems
 from fakeproc.vfs.request import Boundary
@@ -113,6 +115,9 @@ def _signals_blocked() -> Iterator[None]:
 def _start(
     machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
 ) -> list[threading.Thread]:
+    boundary = Boundary(machine)
+    machine.admit = Service(machine, boundary.lock, lambda: _file_systems(mountpoint)).admit
+
     def on_ready() -> None:
         events.put(_Ready())
 
@@ -133,13 +138,21 @@ def _start(
 
     threads = [
         threading.Thread(target=run, args=(operations,), name=operations.fstype.name, daemon=True)
-        for operations in file_systems(Boundary(machine), libfuse.caller).values()
+        for operations in file_systems(boundary, libfuse.caller).values()
     ]
     for directory in directories(mountpoint):
         directory.mkdir()
     for thread in threads:
         thread.start()
     return threads
+
+
+def _file_systems(mountpoint: Path) -> dict[int, int]:
+    """The device numbers of the mounts, and the file systems that they are to programs."""
+    return {
+        (mountpoint / "proc").stat().st_dev: PROC_MAGIC,
+        (mountpoint / "sys").stat().st_dev: SYSFS_MAGIC,
+    }
 
 
 def _wait_until_ready(events: _Events, mounts: int) -> None:

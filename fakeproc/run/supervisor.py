@@ -27,11 +27,14 @@ from typing import NoReturn
 
 from fakeproc.mount.processes import adopt_orphans, die_with_parent
 from fakeproc.run.binds import open_window
+from fakeproc.run.calls import CallsError, hand_over
 from fakeproc.run.descendants import end_descendants
 from fakeproc.run.mounted_guest import Guest, GuestError
 from fakeproc.run.namespace import NamespaceError
+from fakeproc.run.parts import Parts
 from fakeproc.run.shell import shell
 from fakeproc.run.signals import Mask, attend, end_as, hold_signals, release_signals
+from fakeproc.syscalls.rules import IDENTITY
 
 __all__ = ["run"]
 
@@ -41,7 +44,7 @@ _CANNOT_EXECUTE = 126
 _NOT_FOUND = 127
 
 
-def run(guest: Guest, words: Sequence[str]) -> int:
+def run(guest: Guest, words: Sequence[str], parts: Parts) -> int:
     """Run a command on a guest, or a shell; returns its status as waitpid gives it.
 
     Signals stay held: this process is only to end now.
@@ -49,7 +52,7 @@ def run(guest: Guest, words: Sequence[str]) -> int:
     mask = hold_signals()
     adopt_orphans()
     front = os.getpid()
-    supervisor = _child(lambda: _supervise(front, guest, words, mask))
+    supervisor = _child(lambda: _supervise(front, guest, words, mask, parts))
     status = attend(supervisor, stopped=lambda: os.kill(front, signal.SIGSTOP))
     end_descendants()
     guest.clear()
@@ -78,7 +81,9 @@ def _say(sentence: str) -> None:
         os.write(2, f"fakeproc: {sentence}\n".encode())
 
 
-def _supervise(front: int, guest: Guest, words: Sequence[str], mask: Mask) -> NoReturn:
+def _supervise(
+    front: int, guest: Guest, words: Sequence[str], mask: Mask, parts: Parts
+) -> NoReturn:
     adopt_orphans()
     guest.surround()
     die_with_parent(signal.SIGHUP)
@@ -98,7 +103,7 @@ def _supervise(front: int, guest: Guest, words: Sequence[str], mask: Mask) -> No
     def command() -> None:
         os.close(starting)
         if os.read(waiting, 1):
-            _become(guest, words, mask)
+            _become(guest, words, mask, parts)
 
     child = _child(command)
     os.close(waiting)
@@ -119,7 +124,7 @@ def _supervise(front: int, guest: Guest, words: Sequence[str], mask: Mask) -> No
     end_as(0 if status is None else status)
 
 
-def _become(guest: Guest, words: Sequence[str], mask: Mask) -> NoReturn:
+def _become(guest: Guest, words: Sequence[str], mask: Mask, parts: Parts) -> NoReturn:
     """Open the window, and execute the program."""
     supervisor = os.getppid()
     try:
@@ -139,7 +144,19 @@ def _become(guest: Guest, words: Sequence[str], mask: Mask) -> NoReturn:
     arguments = list(words) or shell(environment, guest.profile)
     _restore_dispositions()
     release_signals(mask)
+    _hand_over_calls(guest, parts)
     _execute(arguments, environment)
+
+
+def _hand_over_calls(guest: Guest, parts: Parts) -> None:
+    if parts.syscalls == "host":
+        return
+    try:
+        hand_over(guest.mountpoint, IDENTITY)
+    except CallsError as error:
+        if parts.strict:
+            raise GuestError(f"system calls are not the guest's: {error}") from error
+        _say(f"system calls (the number of CPUs, uname) remain this computer's: {error}")
 
 
 def _why_closed(guest: Guest, error: OSError) -> str:

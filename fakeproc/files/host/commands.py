@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from errno import EINVAL, EPERM
+from errno import EINVAL, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -32,6 +32,7 @@ __all__ = [
     "latency_command",
     "offer_command",
     "power_command",
+    "programs_command",
     "rescind_command",
     "run",
     "traffic_command",
@@ -45,6 +46,8 @@ MAX_COUNT = 1 << 32
 MAX_RATE = 1e9  # a second
 MAX_CLOCK_RATE = 1e6
 MAX_SECONDS = 1e9
+MAX_PID = 1 << 22  # include/linux/threads.h: PID_MAX_LIMIT
+PROGRAM_DESCRIPTORS = ("listener",)
 OFFER_OPTIONS = ("guid", "relid", "subchannels", "pci")
 
 
@@ -312,3 +315,20 @@ def fault_command(machine: Machine, words: list[str]) -> Action:
             return lambda: host.faults.arm(fault, times)
     known = ", ".join(fault.value for fault in Fault)
     raise ValueError(f"it is none of: {known}, pending RELID, clear")
+
+
+def programs_command(machine: Machine, words: list[str]) -> Action:
+    """`PID [listener=FD]`: what a process has open, for the daemon to take."""
+    pid = _whole(words[0], "a process", 1, MAX_PID)
+    descriptors = {}
+    for word in words[1:]:
+        name, _, number = word.partition("=")
+        _one_of(name, PROGRAM_DESCRIPTORS)
+        descriptors[name] = _whole(number, "a descriptor", 0, MAX_PID)
+
+    def admit() -> None:
+        if machine.admit is None:
+            raise OSError(EOPNOTSUPP, "no daemon serves this guest, and no program runs on it")
+        machine.admit(pid, descriptors)
+
+    return admit

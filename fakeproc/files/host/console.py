@@ -14,6 +14,7 @@ from fakeproc.files.host.commands import (
     latency_command,
     offer_command,
     power_command,
+    programs_command,
     rescind_command,
     run,
     traffic_command,
@@ -155,6 +156,12 @@ def uevents_show(machine: Machine) -> str:
         + "\n"
         for event in machine.kernel.uevents.events
     )
+
+
+@CONSOLE.store
+def programs_store(machine: Machine, data: bytes) -> None:
+    """`PID [listener=FD]`: the guest answers a program's system calls (`fakeproc run`)."""
+    run(machine, data, programs_command)
 
 
 @CONSOLE.show
