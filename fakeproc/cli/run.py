@@ -53,6 +53,12 @@ Example:
     "[default: guest]",
 )
 @click.option(
+    "--net",
+    type=click.Choice(["guest", "host"]),
+    default="guest",
+    help="Whose network interfaces and uevents there are.  [default: guest]",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Fail where this system forbids a part of this; otherwise a sentence says what.",
@@ -62,6 +68,7 @@ def run(
     mountpoint: str | None,
     keep: bool,
     syscalls: Whose,
+    net: Whose,
     strict: bool,
     command: tuple[str, ...],
     **options: Unpack[MachineOptions],
@@ -97,7 +104,7 @@ def run(
             "host's console; leave with 'exit'",
             err=True,
         )
-    status = run_on(guest, command, Parts(syscalls, strict))
+    status = run_on(guest, command, Parts(syscalls, net, strict))
     if keep:
         click.echo(
             f"fakeproc: the guest is still mounted on {guest.mountpoint}; "

@@ -15,8 +15,10 @@ __all__ = [
     "NamespaceError",
     "bind",
     "join",
+    "join_network",
     "mount_tmpfs",
     "private_mounts",
+    "private_network",
 ]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -24,6 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # include/uapi/linux/sched.h, mount.h and prctl.h.
 _CLONE_NEWNS = 0x0002_0000
 _CLONE_NEWUSER = 0x1000_0000
+_CLONE_NEWNET = 0x4000_0000
 _MS_RDONLY = 1
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
@@ -112,6 +115,25 @@ def join(pid: int) -> None:
         _check(_libc.setns(descriptor, 0), f"namespaces of process {pid}")
         os.close(descriptor)
     os.chdir(here)  # setns has changed to the root
+
+
+def private_network() -> None:
+    """Give this process a network namespace, which belongs to a user namespace of its own.
+
+    Raises OSError.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET), "unshare")
+    _map_to_root(uid, gid)
+
+
+def join_network(pid: int) -> None:
+    """Enter the network namespace of a process.  Raises OSError."""
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, _CLONE_NEWNET), f"the network of process {pid}")
+    finally:
+        os.close(descriptor)
 
 
 def _is_elsewhere(pid: int, kind: str) -> bool:

@@ -12,7 +12,17 @@ Whose: TypeAlias = Literal["guest", "host"]
 
 @dataclass(frozen=True)
 class Parts:
-    """Whose system calls a program makes; `strict` refuses to go on without a part."""
+    """Whose each part is; `strict` refuses to go on without one that was wanted."""
 
     syscalls: Whose = "guest"
+    net: Whose = "guest"
     strict: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether the guest has any of them."""
+        return "guest" in (self.syscalls, self.net)
+
+    def __str__(self) -> str:
+        wanted = {"system calls": self.syscalls, "uevents": self.net}
+        return " and ".join(name for name, whose in wanted.items() if whose == "guest")

@@ -27,14 +27,13 @@ from typing import NoReturn
 
 from fakeproc.mount.processes import adopt_orphans, die_with_parent
 from fakeproc.run.binds import open_window
-from fakeproc.run.calls import CallsError, hand_over
 from fakeproc.run.descendants import end_descendants
+from fakeproc.run.handover import hand_over
 from fakeproc.run.mounted_guest import Guest, GuestError
 from fakeproc.run.namespace import NamespaceError
 from fakeproc.run.parts import Parts
 from fakeproc.run.shell import shell
 from fakeproc.run.signals import Mask, attend, end_as, hold_signals, release_signals
-from fakeproc.syscalls.rules import IDENTITY
 
 __all__ = ["run"]
 
@@ -144,19 +143,11 @@ def _become(guest: Guest, words: Sequence[str], mask: Mask, parts: Parts) -> NoR
     arguments = list(words) or shell(environment, guest.profile)
     _restore_dispositions()
     release_signals(mask)
-    _hand_over_calls(guest, parts)
-    _execute(arguments, environment)
-
-
-def _hand_over_calls(guest: Guest, parts: Parts) -> None:
-    if parts.syscalls == "host":
-        return
-    try:
-        hand_over(guest.mountpoint, IDENTITY)
-    except CallsError as error:
+    for missing in hand_over(guest.mountpoint, parts):
         if parts.strict:
-            raise GuestError(f"system calls are not the guest's: {error}") from error
-        _say(f"system calls (the number of CPUs, uname) remain this computer's: {error}")
+            raise GuestError(missing)
+        _say(missing)
+    _execute(arguments, environment)
 
 
 def _why_closed(guest: Guest, error: OSError) -> str:

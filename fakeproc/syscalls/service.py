@@ -9,6 +9,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from fakeproc.syscalls.affinity import Affinities
 from fakeproc.syscalls.identity import Identity
 from fakeproc.syscalls.listener import Listener
 from fakeproc.syscalls.memory import descriptor_of
+from fakeproc.syscalls.uevents import UeventSocket
 from fakeproc.syscalls.verdict import Handler, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Run:
+    """What the daemon has of a run."""
+
+    listener: Listener
+    uevents: UeventSocket | None = None
 
 
 class Service:
@@ -45,10 +55,10 @@ class Service:
         self._machine = machine
         self._lock = lock
         self._file_systems = file_systems
-        self._new: SimpleQueue[Listener] = SimpleQueue()
+        self._new: SimpleQueue[dict[str, int]] = SimpleQueue()
         self._wake_up: int | None = None
         self._epoll = select.epoll()
-        self._listeners: dict[int, Listener] = {}
+        self._runs: dict[int, _Run] = {}  # by the descriptor of the listener
         self._names: dict[int, str] = {}
         self._handlers: dict[str, Handler] = {}
 
@@ -61,9 +71,9 @@ class Service:
         if "listener" not in descriptors:  # it wants to know before it installs a filter
             Path(f"/proc/{pid}/mem").open("rb").close()
             return
-        listener = Listener(descriptor_of(pid, descriptors["listener"]))
+        taken = {name: descriptor_of(pid, number) for name, number in descriptors.items()}
         self._start()
-        self._new.put(listener)
+        self._new.put(taken)
         assert self._wake_up is not None  # noqa: S101 - by _start
         os.eventfd_write(self._wake_up, 1)
 
@@ -100,17 +110,29 @@ class Service:
                 if descriptor == self._wake_up:
                     self._take_new()
                 elif events & select.EPOLLIN:
-                    self._receive(self._listeners[descriptor])
+                    self._receive(self._runs[descriptor].listener)
                 else:  # the last of the run has ended
-                    self._listeners.pop(descriptor).close()
+                    self._forget(self._runs.pop(descriptor))
 
     def _take_new(self) -> None:
         assert self._wake_up is not None  # noqa: S101 - by _start
         os.eventfd_read(self._wake_up)
         while not self._new.empty():
-            listener = self._new.get()
-            self._listeners[listener.fileno()] = listener
-            self._epoll.register(listener, select.EPOLLIN)
+            taken = self._new.get()
+            run = _Run(Listener(taken["listener"]))
+            if "uevents" in taken:
+                run.uevents = UeventSocket(taken["uevents"])
+                with self._model() as machine:
+                    machine.kernel.uevents.hearers.append(run.uevents.send)
+            self._runs[run.listener.fileno()] = run
+            self._epoll.register(run.listener, select.EPOLLIN)
+
+    def _forget(self, run: _Run) -> None:
+        run.listener.close()
+        if run.uevents is not None:
+            with self._model() as machine:
+                machine.kernel.uevents.hearers.remove(run.uevents.send)
+            run.uevents.close()
 
     def _receive(self, listener: Listener) -> None:
         call = listener.receive()

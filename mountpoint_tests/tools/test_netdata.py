@@ -74,7 +74,7 @@ def test_against_netdata(mount_guest, cli, tmp_path: Path) -> None:
     for name in ("cache", "lib", "log", "lock", "registry", "cloud.d"):
         (tmp_path / name).mkdir()
     command = [
-        sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
+        sys.executable, "-m", "fakeproc", "run", "--net=host", "--mount", guest.root, "--",
         program, "-D", "-c", configuration,
     ]  # fmt: skip
     process = subprocess.Popen(

@@ -47,7 +47,7 @@ MAX_RATE = 1e9  # a second
 MAX_CLOCK_RATE = 1e6
 MAX_SECONDS = 1e9
 MAX_PID = 1 << 22  # include/linux/threads.h: PID_MAX_LIMIT
-PROGRAM_DESCRIPTORS = ("listener",)
+PROGRAM_DESCRIPTORS = ("listener", "uevents")
 OFFER_OPTIONS = ("guid", "relid", "subchannels", "pci")
 
 
@@ -318,7 +318,7 @@ def fault_command(machine: Machine, words: list[str]) -> Action:
 
 
 def programs_command(machine: Machine, words: list[str]) -> Action:
-    """`PID [listener=FD]`: what a process has open, for the daemon to take."""
+    """`PID [listener=FD [uevents=FD]]`: what a process has open, for the daemon to take."""
     pid = _whole(words[0], "a process", 1, MAX_PID)
     descriptors = {}
     for word in words[1:]:

@@ -160,7 +160,7 @@ def uevents_show(machine: Machine) -> str:
 
 @CONSOLE.store
 def programs_store(machine: Machine, data: bytes) -> None:
-    """`PID [listener=FD]`: the guest answers a program's system calls (`fakeproc run`)."""
+    """`PID [listener=FD [uevents=FD]]`: what `fakeproc run` hands over."""
     run(machine, data, programs_command)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakeproc.timeline import Timeline
 
 __all__ = ["Uevent", "Uevents"]
@@ -35,6 +37,7 @@ class Uevents:
         self._timeline = timeline
         self.audible = False
         self._sequence = 0
+        self.hearers: list[Callable[[Uevent], None]] = []  # each is called with every event
 
     def emit(self, action: str, devpath: str, subsystem: str, **more: str) -> None:
         """`kobject_uevent_env`: `devpath` begins with a slash, below /sys."""
@@ -48,4 +51,7 @@ class Uevents:
             *more.items(),
             ("SEQNUM", str(self._sequence)),
         )
-        self.events.append(Uevent(self._timeline.now, action, devpath, subsystem, environment))
+        event = Uevent(self._timeline.now, action, devpath, subsystem, environment)
+        self.events.append(event)
+        for hear in self.hearers:
+            hear(event)
