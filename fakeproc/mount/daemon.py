@@ -25,7 +25,6 @@ from fakeproc.mount.processes import Process
 from fakeproc.mount.requests import Requests
 from fakeproc.syscalls.identity import PROC_MAGIC, SYSFS_MAGIC
 from fakeproc.syscalls.service import Service
-from fakeproc.vfs.fstypes import SYSFS
 from fakeproc.vfs.namespace import file_systems
 from fakeproc.vfs.request import Boundary
 
@@ -50,11 +49,6 @@ _PATIENCE = 0.3
 # because devices come.
 _TIMEOUTS: libfuse.Options = {"attr_timeout": 0, "entry_timeout": 3600, "negative_timeout": 0}
 _OPTIONS: libfuse.Options = {"fsname": "fakeproc", "subtype": "fakeproc", **_TIMEOUTS}
-
-# The kernel, too, checks the modes, and for that fetches the attributes at
-# every open.  This keeps the length fresh, which sendfile(2) (`busybox cat`)
-# trusts.
-_CHECKED_BY_THE_KERNEL: libfuse.Options = {"default_permissions": True}
 
 
 class _Ready(NamedTuple):
@@ -124,11 +118,9 @@ def _start(
     def run(operations: Operations) -> None:
         directory = str(mountpoint / operations.fstype.name)
         options = {**_OPTIONS, "allow_other": allow_other}
-        if operations.fstype is not SYSFS:
-            options |= _CHECKED_BY_THE_KERNEL
         failure = None
         try:
-            libfuse.mount(Requests(operations, on_ready), directory, options)
+            libfuse.mount(Requests(operations, directory, on_ready), directory, options)
         except RuntimeError as error:
             failure = (
                 f"libfuse could not mount {directory} (its status is {error}; in a container this "

@@ -17,7 +17,7 @@ from fakeproc.vfs.permissions import Caller
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["BindingError", "FileInfo", "Options", "caller", "load", "mount"]
+__all__ = ["BindingError", "FileInfo", "Options", "caller", "load", "major", "mount"]
 
 Options = Mapping[str, str | int | bool]
 
@@ -78,12 +78,13 @@ def load() -> ModuleType:
 def _unusable(module: ModuleType) -> str | None:
     if not hasattr(module, "FUSE"):
         return "this is the package fuse-python, which hides fusepy"
-    if module.__name__ == "fuse" and _libfuse_major(module) != 2:
+    if module.__name__ == "fuse" and major(module) != 2:
         return "it is loaded on another libfuse than version 2"
     return None
 
 
-def _libfuse_major(module: ModuleType) -> int:
+def major(module: ModuleType) -> int:
+    """The version of libfuse that a binding calls: 2 or 3."""
     version: int = module._libfuse.fuse_version()  # noqa: SLF001 - fusepy says it nowhere else
     return version // 10 if version < 100 else version // 100
 
@@ -95,7 +96,7 @@ def mount(operations: object, mountpoint: str, options: Options) -> None:
     standard error.
     """
     module = load()
-    on_libfuse_2 = _libfuse_major(module) == 2
+    on_libfuse_2 = major(module) == 2
     module.FUSE(
         _Called(operations) if module.__name__ == "fuse" else operations,
         os.fsencode(mountpoint).decode(_ENCODING),

@@ -1,29 +1,33 @@
 """The requests of a kernel, by the names and arguments of fusepy, passed on to a file system.
 
-Here is what only FUSE has: numbers of open files, `direct_io`, and what the
-kernel believes a length to be.  There is no `flush`, and there must not be:
+Here is what only FUSE has: numbers of open files, `direct_io`, what the kernel
+believes a length to be.  There is no `flush`, and there must not be:
 once it has heard that there is none, the kernel saves that round trip at every
 close.
 """
 
 from __future__ import annotations
 
-import errno
+import os
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from fakeproc.mount.kernel_sizes import KernelSizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakeproc.mount.libfuse import FileInfo
-    from fakeproc.vfs.open_files import OpenFile
+    from fakeproc.vfs.open_files import OpenDirectory, OpenFile
     from fakeproc.vfs.operations import Operations
 
 __all__ = ["Requests"]
 
 
 class Requests:
-    """The requests for one file system; `on_ready` is called when the kernel begins to ask.
+    """The requests for one file system, mounted on `directory`.
+
+    `on_ready` is called when the kernel begins to ask.
 
     What is not defined here the file system answers itself, and what it does
     not define either the kernel is told once that there is none.
@@ -33,12 +37,15 @@ class Requests:
     use_ns = True
     flag_utime_omit_ok = 1
 
-    def __init__(self, file_system: Operations, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, file_system: Operations, directory: str, on_ready: Callable[[], None]
+    ) -> None:
         self._file_system = file_system
         self._on_ready = on_ready
         self._open_files: dict[int, OpenFile] = {}
+        self._open_directories: dict[int, OpenDirectory] = {}
         self._numbers = count(1)
-        self._cut_short: set[str] = set()
+        self._sizes = KernelSizes(directory, file_system.fstype.declared_size)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file_system, name)
@@ -48,48 +55,55 @@ class Requests:
         self._on_ready()
 
     def getattr(self, path: str, info: FileInfo | None = None) -> dict[str, int]:
-        """stat(2) and fstat(2)."""
+        """stat(2) and fstat(2), and every look-up of a name."""
         file = None if info is None else self._open_files[info.fh]
         attributes = self._file_system.getattr(path, file)
-        self._cut_short.discard(path)
+        self._sizes.heard(path, attributes["st_size"])
         return attributes
+
+    def opendir(self, path: str) -> int:
+        """An open directory gets a number."""
+        number = next(self._numbers)
+        self._open_directories[number] = self._file_system.opendir(path)
+        return number
 
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:  # noqa: ARG002
         """Names and types."""
-        return [(name, {"st_mode": kind}, 0) for name, kind in self._file_system.readdir(path)]
+        entries = self._file_system.readdir(self._open_directories[fh])
+        return [(name, {"st_mode": kind}, 0) for name, kind in entries]
+
+    def releasedir(self, path: str, fh: int) -> int:  # noqa: ARG002 - fusepy's signature
+        """The last descriptor of a directory was closed."""
+        del self._open_directories[fh]
+        return 0
 
     def open(self, path: str, info: FileInfo) -> int:
         """An open file gets a number."""
         file = self._file_system.open(path, info.flags)
-        self._have_size_looked_up(path)
+        if not info.flags & os.O_WRONLY:
+            self._sizes.check(path, self._file_system.length(file))
+        if info.flags & os.O_TRUNC:
+            self._sizes.heard(path, 0)
         info.fh = next(self._numbers)
         self._open_files[info.fh] = file
         info.direct_io = 1  # a read asks us, whatever length the kernel believes in
         return 0
 
-    def _have_size_looked_up(self, path: str) -> None:
-        """Have the kernel forget a length that it learned from a short page.
-
-        sendfile(2) reads pages.  One that is not full tells the kernel where
-        the file ends, and it goes by that until it asks for the attributes
-        again, which it does not do at open: the next, longer text would be
-        cut.  ESTALE makes it look up the path once more, attributes and all,
-        and then open again; no process sees it.
-        """
-        if path in self._cut_short:
-            self._cut_short.remove(path)
-            raise OSError(errno.ESTALE, path)
-
     def read(self, path: str, size: int, offset: int, info: FileInfo) -> bytes:  # noqa: ARG002
         """A piece of a text."""
         file = self._open_files[info.fh]
-        if not info.lock_owner:  # nobody's: the kernel fills a page, for sendfile(2)
-            self._cut_short.add(file.path)
-        return self._file_system.read(file, size, offset)
+        piece = self._file_system.read(file, size, offset)
+        if not info.lock_owner and len(piece) < size:
+            # Nobody's: the kernel fills a page, for sendfile(2), and a short one is the last.
+            self._sizes.heard(file.path, offset + len(piece))
+        return piece
 
     def write(self, path: str, data: bytes, offset: int, info: FileInfo) -> int:  # noqa: ARG002
         """One store, wherever in the file the kernel believes that it is."""
-        return self._file_system.write(self._open_files[info.fh], data)
+        file = self._open_files[info.fh]
+        taken = self._file_system.write(file, data)
+        self._sizes.grown(file.path, offset + taken)
+        return taken
 
     def release(self, path: str, info: FileInfo) -> int:  # noqa: ARG002 - fusepy's signature
         """The last descriptor was closed."""

@@ -8,7 +8,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -49,7 +49,7 @@ class Service:
     def __init__(
         self,
         machine: Machine,
-        lock: threading.Lock,
+        lock: AbstractContextManager[object],
         file_systems: Callable[[], Mapping[int, int]],
     ) -> None:
         self._machine = machine

@@ -21,8 +21,8 @@ class FileSystemType:
 
     `of_the_guest`: a real guest has it, too.  `refusals` says how an operation
     fails that this file system does not have.
-    `exact_sizes`: st_size is the length of the text; otherwise it is what the
-    attribute says, or a page.  `gone` is what reading and writing an open file
+    `declared_size`: st_size in bytes where the attribute says nothing else; None
+    where it is the length of the text.  `gone` is what reading and writing an open file
     gives once its device has gone away, `unwritable` what writing a file gives
     that has no store.  Of one write(2) at most `largest_write` bytes are taken;
     `ignores_empty_writes`: of 0 bytes no store hears (`fs/sysfs/file.c: sysfs_kf_write`).
@@ -33,9 +33,9 @@ class FileSystemType:
     name: str
     of_the_guest: bool
     block_size: int
-    exact_sizes: bool
     gone: int
     unwritable: int
+    declared_size: int | None
     largest_write: int | None
     ignores_empty_writes: bool
     new_names_are_enoent: bool
@@ -46,9 +46,9 @@ PROCFS = FileSystemType(
     name="proc",
     of_the_guest=True,
     block_size=1024,
-    exact_sizes=True,
     gone=errno.EIO,
     unwritable=errno.EIO,
+    declared_size=None,
     largest_write=None,
     ignores_empty_writes=False,
     new_names_are_enoent=True,
@@ -75,9 +75,9 @@ HOST = FileSystemType(
     name="host",
     of_the_guest=False,
     block_size=PROCFS.block_size,
-    exact_sizes=True,
     gone=PROCFS.gone,
     unwritable=PROCFS.unwritable,
+    declared_size=None,
     largest_write=None,
     ignores_empty_writes=False,
     new_names_are_enoent=True,
@@ -88,9 +88,9 @@ SYSFS = FileSystemType(
     name="sys",
     of_the_guest=True,
     block_size=4096,
-    exact_sizes=False,
     gone=errno.ENODEV,
     unwritable=errno.EIO,
+    declared_size=4096,
     largest_write=4096,
     ignores_empty_writes=True,
     new_names_are_enoent=False,

@@ -76,6 +76,35 @@ class Inodes:
             self._gid if change.gid is None else change.gid,
         )
 
+    def node(self, path: str) -> Node:
+        """The node at `path`, for a caller who may go there.  Raises EACCES, ENOENT, ENOTDIR."""
+        self._require_search(path)
+        return self.paths.node(path)
+
+    def attribute(self, path: str) -> Attribute:
+        """The file at `path`.  Raises ENOENT, EISDIR, ELOOP."""
+        node = self.node(path)
+        if isinstance(node, Directory):
+            raise OSError(errno.EISDIR, path)
+        if isinstance(node, Symlink):
+            raise OSError(errno.ELOOP, path)
+        return node
+
+    def directory(self, path: str) -> Directory:
+        """The directory at `path`.  Raises ENOENT, ENOTDIR."""
+        node = self.node(path)
+        if not isinstance(node, Directory):
+            raise OSError(errno.ENOTDIR, path)
+        return node
+
+    def _require_search(self, path: str) -> None:
+        """Raise EACCES if the caller may not pass a directory on the way to `path`."""
+        for top in self.changes.closed:
+            if path.startswith(top.rstrip("/") + "/") and path != top:
+                directory = self.paths.find(top)
+                if directory is not None:
+                    self.require(top, directory, os.X_OK)
+
     def require(self, path: str, node: Node, wanted: int) -> None:
         """Raise EACCES if the caller may not do `wanted` (R_OK, W_OK, X_OK)."""
         if not permitted(self.inode(path, node), self.caller(), wanted):

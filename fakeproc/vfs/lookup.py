@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.files.tree import Directory, Node
 from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.request import Boundary
 
@@ -36,20 +36,4 @@ class Paths:
         node = self.find(path)
         if node is None:
             raise OSError(errno.ENOENT, path)
-        return node
-
-    def attribute(self, path: str) -> Attribute:
-        """The file at `path`.  Raises ENOENT, EISDIR, ELOOP."""
-        node = self.node(path)
-        if isinstance(node, Directory):
-            raise OSError(errno.EISDIR, path)
-        if isinstance(node, Symlink):
-            raise OSError(errno.ELOOP, path)
-        return node
-
-    def directory(self, path: str) -> Directory:
-        """The directory at `path`.  Raises ENOENT, ENOTDIR."""
-        node = self.node(path)
-        if not isinstance(node, Directory):
-            raise OSError(errno.ENOTDIR, path)
         return node

@@ -88,8 +88,8 @@ class Namespace:
         if not names:
             return [*self._file_systems]
         file_system, below = self._place(names)
-        file_system.opendir(below)
-        return [name for name, _ in file_system.readdir(below) if name not in (".", "..")]
+        opened = file_system.opendir(below)
+        return [name for name, _ in file_system.readdir(opened) if name not in (".", "..")]
 
     def readlink(self, path: str) -> str:
         """Where a symbolic link leads."""

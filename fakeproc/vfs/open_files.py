@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fakeproc.files.tree import Attribute
+    from fakeproc.files.tree import Attribute, Directory
 
-__all__ = ["OpenFile"]
+__all__ = ["OpenDirectory", "OpenFile"]
 
 
 @dataclass(eq=False, slots=True)
@@ -23,3 +23,11 @@ class OpenFile:
     node: Attribute
     writable: bool
     text: bytes | None = None
+
+
+@dataclass(eq=False, slots=True)
+class OpenDirectory:
+    """An open directory: where, and what was opened."""
+
+    path: str
+    node: Directory

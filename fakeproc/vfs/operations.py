@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.inodes import file_type
-from fakeproc.vfs.open_files import OpenFile
+from fakeproc.vfs.open_files import OpenDirectory, OpenFile
 from fakeproc.vfs.record import recorded
 from fakeproc.vfs.refusals import Refusals
 from fakeproc.vfs.request import Boundary, request
@@ -31,6 +31,8 @@ _O_DIRECT = getattr(os, "O_DIRECT", 0)  # Linux only, and this runs elsewhere wi
 # What utimensat(2) says instead of a time: `include/uapi/linux/stat.h`.
 UTIME_NOW = (1 << 30) - 1
 UTIME_OMIT = (1 << 30) - 2
+
+_SEARCH = 0o111
 
 # Texts wait for the read that follows an open, and some are as large as 46 MB.
 _TEXTS = 8
@@ -57,7 +59,7 @@ class Operations(Refusals):
     @recorded
     def lookup(self, path: str) -> Node:
         """The node of a name; the first that the kernel asks about any path."""
-        return self.paths.node(path)
+        return self.node(path)
 
     @request
     @recorded
@@ -66,7 +68,7 @@ class Operations(Refusals):
 
         The fields of struct stat by name; times in nanoseconds since 1970, by the guest's clock.
         """
-        return self.attributes(path, self.paths.node(path) if file is None else file.node, file)
+        return self.attributes(path, self.node(path) if file is None else file.node, file)
 
     def attributes(self, path: str, node: Node, file: OpenFile | None = None) -> dict[str, int]:
         """The struct stat of a node."""
@@ -95,8 +97,8 @@ class Operations(Refusals):
     def _size(self, path: str, node: Node, file: OpenFile | None) -> int:
         if not isinstance(node, Attribute):
             return 0
-        if not self.fstype.exact_sizes:
-            return self.fstype.block_size if node.size is None else node.size
+        if self.fstype.declared_size is not None:
+            return self.fstype.declared_size if node.size is None else node.size
         if file is not None and file.text is not None:
             return len(file.text)
         text = self._texts.look(path)
@@ -112,34 +114,41 @@ class Operations(Refusals):
     @request
     def access(self, path: str, wanted: int) -> int:
         """Whether the caller may: asked for a check, or to change into a directory."""
-        self.require(path, self.paths.node(path), wanted)
+        self.require(path, self.node(path), wanted)
         return 0
 
     @request
     def readlink(self, path: str) -> str:
         """The target of a symbolic link."""
-        node = self.paths.node(path)
+        node = self.node(path)
         if not isinstance(node, Symlink):
             raise OSError(errno.EINVAL, "not a symbolic link")
         return node.target
 
     @request
     @recorded
-    def opendir(self, path: str) -> int:
-        """Whether the directory is there, and the caller may read it."""
-        self.require(path, self.paths.directory(path), os.R_OK)
-        return 0
+    def opendir(self, path: str) -> OpenDirectory:
+        """An open directory, for a caller who may read it."""
+        node = self.directory(path)
+        self.require(path, node, os.R_OK)
+        return OpenDirectory(path, node)
 
     @request
-    def readdir(self, path: str) -> list[tuple[str, int]]:
-        """Names and types (S_IF…), so that readers of d_type (irqbalance) see directories."""
-        return list(self._entries(self.paths.directory(path)))
+    def readdir(self, opened: OpenDirectory) -> list[tuple[str, int]]:
+        """Names and types (S_IF…), so that readers of d_type (irqbalance) see directories.
 
-    def _entries(self, directory: Directory) -> Iterator[tuple[str, int]]:
+        One that has gone is empty, even where another has come by its name
+        (`fs/kernfs/dir.c: kernfs_fop_readdir`, `fs/proc/generic.c: proc_readdir_de`).
+        """
+        return list(self._entries(opened))
+
+    def _entries(self, opened: OpenDirectory) -> Iterator[tuple[str, int]]:
         for name in (".", ".."):
             yield name, stat.S_IFDIR
-        for name, kind in directory.children():
-            yield name, file_type(kind)
+        node = self.paths.find(opened.path)
+        if isinstance(node, Directory) and node.owner == opened.node.owner:
+            for name, kind in node.children():
+                yield name, file_type(kind)
 
     @request
     def statfs(self, path: str) -> dict[str, int]:  # noqa: ARG002 - the same for every path
@@ -152,11 +161,16 @@ class Operations(Refusals):
     @recorded
     def open(self, path: str, flags: int) -> OpenFile:
         """An open file; its text is not rendered yet."""
-        node = self.paths.attribute(path)
+        node = self.attribute(path)
         self.check_open(path, node, flags)
         if flags & _O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
         return OpenFile(path, node, bool(flags & (os.O_WRONLY | os.O_RDWR)))
+
+    @request
+    def length(self, file: OpenFile) -> int:
+        """st_size of an open file, in bytes."""
+        return self._size(file.path, file.node, file)
 
     @request
     @recorded
@@ -221,23 +235,27 @@ class Operations(Refusals):
     def truncate(self, path: str, file: OpenFile | None = None) -> int:
         """Every `echo >` does it first; it has no effect."""
         if file is None or not file.writable:
-            self.require(path, self.paths.node(path), os.W_OK)
+            self.require(path, self.node(path), os.W_OK)
         return 0
 
     @request
     def chmod(self, path: str, mode: int) -> int:
         """Other permissions, until the node goes."""
-        node = self.paths.node(path)
+        node = self.node(path)
         self.require_owner(path, node)
         change = self.changes.to(path, node)
         change.mode = stat.S_IMODE(mode)
+        if isinstance(node, Directory):
+            self.changes.closed.discard(path)
+            if change.mode & _SEARCH != _SEARCH:
+                self.changes.closed.add(path)
         change.times["st_ctime"] = self.boundary.machine.wall_time
         return 0
 
     @request
     def chown(self, path: str, uid: int, gid: int) -> int:
         """Another owner, until the node goes; -1 leaves it."""
-        node = self.paths.node(path)
+        node = self.node(path)
         self.check_chown(path, node, uid, gid)
         change = self.changes.to(path, node)
         change.uid = change.uid if uid == -1 else uid
@@ -249,7 +267,7 @@ class Operations(Refusals):
     def utimens(self, path: str, times: Sequence[int] | None = None) -> int:
         """Other times (nanoseconds since 1970, UTIME_NOW or UTIME_OMIT), until the node goes."""
         atime, mtime = times or (UTIME_NOW, UTIME_NOW)
-        node = self.paths.node(path)
+        node = self.node(path)
         if {atime, mtime} <= {UTIME_NOW, UTIME_OMIT}:
             self.require_owner_or_writer(path, node)
         else:
@@ -262,9 +280,25 @@ class Operations(Refusals):
         return 0
 
     @request
+    def setxattr(self, path: str, name: str, value: bytes, options: int) -> int:  # noqa: ARG002
+        """Refused, to those who may not write even before it is seen that there are none."""
+        return self._refuse_xattr(path, name)
+
+    @request
+    def removexattr(self, path: str, name: str) -> int:
+        """Refused, too."""
+        return self._refuse_xattr(path, name)
+
+    def _refuse_xattr(self, path: str, name: str) -> int:
+        node = self.node(path)
+        if name.startswith("user."):
+            self.require(path, node, os.W_OK)
+        raise OSError(errno.EOPNOTSUPP, name)
+
+    @request
     def listxattr(self, path: str) -> Sequence[str]:
         """None, as on procfs."""
-        self.paths.node(path)
+        self.node(path)
         return ()
 
 

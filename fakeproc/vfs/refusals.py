@@ -36,13 +36,13 @@ class Refusals(Inodes):
     @request
     def link(self, path: str, existing: str) -> int:
         """A hard link."""
-        self.paths.node(existing)
+        self.node(existing)
         return self._refuse_entry("link", path)
 
     @request
     def rename(self, old: str, new: str) -> int:
         """Another name."""
-        self.paths.node(old)
+        self.node(old)
         over = self.paths.find(new) is not None
         if over or not self.fstype.new_names_are_enoent:
             self._require_changeable(old)
@@ -51,13 +51,13 @@ class Refusals(Inodes):
     @request
     def unlink(self, path: str) -> int:
         """No file any more."""
-        self.paths.node(path)
+        self.node(path)
         return self._refuse_entry("unlink", path)
 
     @request
     def rmdir(self, path: str) -> int:
         """No directory any more."""
-        self.paths.node(path)
+        self.node(path)
         return self._refuse_entry("rmdir", path)
 
     def _refuse_entry(self, operation: str, path: str) -> int:
@@ -68,7 +68,7 @@ class Refusals(Inodes):
     def _require_changeable(self, path: str) -> None:
         """Raise OSError if the caller may not change the directory that `path` is in."""
         parent = path.rpartition("/")[0] or "/"
-        self.require(parent, self.paths.directory(parent), os.W_OK | os.X_OK)
+        self.require(parent, self.directory(parent), os.W_OK | os.X_OK)
 
     def refuse(self, operation: str) -> int:
         """Raise the OSError by which this file system does not have an operation.

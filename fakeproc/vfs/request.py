@@ -11,7 +11,7 @@ import errno
 import logging
 from collections.abc import Callable
 from functools import wraps
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ R = TypeVar("R")
 class Boundary:
     """What the three file systems of one machine share.
 
-    `stores` counts the writes that reached the machine by any of them.
+    An event of the machine may itself make requests, in the middle of the one that
+    let time pass; no other thread gets in there.  `stores` counts the writes that
+    reached the machine by any of them.
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.lock = Lock()
+        self.lock = RLock()
         self.stores = 0
 
     @property

@@ -29,6 +29,8 @@ class Changes:
 
     def __init__(self) -> None:
         self._by_path: dict[str, Change] = {}
+        # Directories whose mode keeps somebody from what is below; few, and mostly none.
+        self.closed: set[str] = set()
 
     def of(self, path: str, node: Node) -> Change | None:
         """What was changed about this node; forgotten once the path leads to another."""

@@ -14,7 +14,7 @@ from fakeproc.vfs.request import Boundary, request
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fakeproc.files.tree import Attribute, Directory, Node
+    from fakeproc.files.tree import Attribute, Directory
     from fakeproc.vfs.permissions import Caller
 
 __all__ = ["SysfsOperations"]
@@ -49,7 +49,7 @@ class SysfsOperations(Operations):
     @request
     def getxattr(self, path: str, name: str) -> bytes:
         """ENODATA, until somebody sets one."""
-        node = self.paths.node(path)
+        node = self.node(path)
         if not name.startswith(_KNOWN_XATTRS):
             raise OSError(errno.EOPNOTSUPP, name)
         change = self.changes.of(path, node)
@@ -60,8 +60,8 @@ class SysfsOperations(Operations):
     @request
     def setxattr(self, path: str, name: str, value: bytes, options: int) -> int:
         """Kept until the node goes, if it is one that kernfs keeps."""
-        node = self.paths.node(path)
-        self._check_xattr(path, node, name)
+        node = self.node(path)
+        self._check_xattr(path, name)
         xattrs = self.changes.to(path, node).xattrs
         if options & os.XATTR_CREATE and name in xattrs:
             raise OSError(errno.EEXIST, name)
@@ -73,8 +73,8 @@ class SysfsOperations(Operations):
     @request
     def removexattr(self, path: str, name: str) -> int:
         """ENODATA where there is none."""
-        node = self.paths.node(path)
-        self._check_xattr(path, node, name)
+        node = self.node(path)
+        self._check_xattr(path, name)
         xattrs = self.changes.to(path, node).xattrs
         if name not in xattrs:
             raise OSError(errno.ENODATA, name)
@@ -84,11 +84,9 @@ class SysfsOperations(Operations):
     @request
     def listxattr(self, path: str) -> Sequence[str]:
         """What was set."""
-        change = self.changes.of(path, self.paths.node(path))
+        change = self.changes.of(path, self.node(path))
         return () if change is None else tuple(change.xattrs)
 
-    def _check_xattr(self, path: str, node: Node, name: str) -> None:
-        if name.startswith("user."):
-            self.require(path, node, os.W_OK)
+    def _check_xattr(self, path: str, name: str) -> None:
         if not name.startswith(_KEPT_XATTRS):
-            raise OSError(errno.EOPNOTSUPP, name)
+            self._refuse_xattr(path, name)

@@ -152,7 +152,7 @@ NOTHING_SENT = None
     ("ack", "waited"),
     [
         (NOTHING_SENT, 0),
-        (0, 10),  # it is on its way when it is looked for first
+        (0, 0),  # it has come before the next request
         (0.3, 10),
         (3, 10),
         (10, 10),

@@ -472,14 +472,17 @@ DIFFERENT: list[tuple[tuple[str, ...], str, tuple[str, ...], str, str]] = [
         ("r: poll", SYS_FILES, "IN|OUT", "nobody can be notified"),
     )
 ] + [
-    # procfs fails to find the name; with FUSE it is found to be missing, and the
-    # directory not to be written.
-    (("user", "root without capabilities"), "mkdir child", ("proc dir",), "EACCES", "see above"),
-    (("user", "root without capabilities"), "open O_CREAT child", ("proc dir",), "EACCES", "too"),
-    # sysfs is mounted without `default_permissions`: we are asked last.
+    # Permissions are ours to check (no `default_permissions`), and we are asked last.
     (("user",), "open O_RDONLY|O_NOATIME", ("sys wo",), "EPERM", "not the owner: asked first"),
-    (("user",), "open O_RDWR|O_TMPFILE", ("sys dir",), "EOPNOTSUPP", "there is none: asked first"),
-    (("user",), "unlink", ("sys dir",), "EISDIR", "no unlink of directories: asked first"),
+    (("user",), "open O_RDWR|O_TMPFILE", DIRECTORIES, "EOPNOTSUPP", "there is none: asked first"),
+    (
+        ("root without capabilities",),
+        "open O_RDWR|O_TMPFILE",
+        ("proc dir",),
+        "EOPNOTSUPP",
+        "as above",
+    ),
+    (("user",), "unlink", DIRECTORIES, "EISDIR", "no unlink of directories: asked first"),
 ]
 
 

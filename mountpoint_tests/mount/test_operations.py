@@ -128,8 +128,8 @@ class Mounted:
         root = Root()
         self.proc = Operations(PROCFS, proc, boundary, lambda: root)
         self.sys = SysfsOperations(sys, boundary, lambda: root)
-        self.proc_requests = Requests(self.proc, lambda: self.ready.append("proc"))
-        self.sys_requests = Requests(self.sys, lambda: self.ready.append("sys"))
+        self.proc_requests = Requests(self.proc, "/nowhere", lambda: self.ready.append("proc"))
+        self.sys_requests = Requests(self.sys, "/nowhere", lambda: self.ready.append("sys"))
 
     def open(self, operations: Operations, name: str, flags: int = os.O_RDONLY) -> OpenFile:
         return operations.open(f"/knob/{name}", flags)
@@ -164,18 +164,17 @@ def test_there_is_no_flush(mounted) -> None:
     assert not hasattr(mounted.sys_requests, "flush")
 
 
-def test_procfs_has_no_xattrs(mounted) -> None:
+def test_procfs_has_no_xattrs_to_get(mounted) -> None:
     """Told once that there are none, the kernel answers EOPNOTSUPP by itself."""
-    for name in ("getxattr", "setxattr", "removexattr"):
-        assert not hasattr(mounted.proc_requests, name)
-        assert hasattr(mounted.sys_requests, name)
+    assert not hasattr(mounted.proc_requests, "getxattr")
+    assert hasattr(mounted.sys_requests, "getxattr")
 
 
 def test_every_request_finds_the_machine_run_up_to_now(mounted) -> None:
     mounted.proc.getattr("/knob/value")
     info = mounted.open(mounted.proc, "value")
     mounted.proc.read(info, 10, 0)
-    mounted.proc.readdir("/")
+    mounted.proc.opendir("/")
     assert mounted.machine.asked == 4
 
 
@@ -185,7 +184,10 @@ def test_a_mistake_is_eio_and_is_logged(mounted, caplog, data) -> None:
     assert error_of(mounted.proc.write, info, data) == errno.EIO
     assert "Traceback" in caplog.text
     assert mounted.machine.refusals == []
-    assert not mounted.boundary.lock.locked()
+    another = threading.Thread(target=mounted.sys.getattr, args=("/knob",))
+    another.start()
+    another.join(10)
+    assert not another.is_alive()
 
 
 def test_one_request_at_a_time(mounted) -> None:
@@ -286,10 +288,32 @@ def test_the_kernel_looks_again_after_a_short_page(mounted) -> None:
     info.lock_owner = 0  # a page, not a read(2)
     mounted.sys_requests.read(path, 4096, 0, info)
     assert error_of(mounted.sys_requests.open, path, FileInfo()) == errno.ESTALE
-    assert mounted.sys_requests.open(path, FileInfo()) == 0
-    mounted.sys_requests.read(path, 4096, 0, info)
     mounted.sys_requests.getattr(path)
     assert mounted.sys_requests.open(path, FileInfo()) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "looks_again"),
+    [("1\n", "1\n", False), ("1\n", "22\n", True), ("22\n", "1\n", False)],
+)
+def test_the_kernel_looks_again_when_a_text_has_grown(mounted, before, now, looks_again) -> None:
+    mounted.machine.replace(Knob(before))
+    mounted.proc_requests.getattr("/knob/value")
+    mounted.machine.replace(Knob(now))
+    answer = error_of(mounted.proc_requests.open, "/knob/value", FileInfo())
+    assert answer == (errno.ESTALE if looks_again else None)
+    assert error_of(mounted.proc_requests.open, "/knob/value", FileInfo(os.O_WRONLY)) is None
+    assert mounted.proc_requests.getattr("/knob/value")["st_size"] == len(now)
+    assert error_of(mounted.proc_requests.open, "/knob/value", FileInfo()) is None
+
+
+def test_the_kernel_looks_again_after_it_truncated_and_wrote_less(mounted) -> None:
+    path = "/knob/value"
+    mounted.sys_requests.getattr(path)
+    info = FileInfo(os.O_WRONLY | os.O_TRUNC)
+    mounted.sys_requests.open(path, info)
+    mounted.sys_requests.write(path, b"3", 0, info)
+    assert error_of(mounted.sys_requests.open, path, FileInfo()) == errno.ESTALE
 
 
 # -- Writes -----------------------------------------------------------------------------
@@ -373,7 +397,7 @@ def test_a_size_that_the_attribute_gives_itself(mounted) -> None:
 
 
 def test_types_in_readdir(mounted) -> None:
-    entries = dict(mounted.sys.readdir("/"))
+    entries = dict(mounted.sys.readdir(mounted.sys.opendir("/")))
     assert entries == {
         ".": stat.S_IFDIR,
         "..": stat.S_IFDIR,

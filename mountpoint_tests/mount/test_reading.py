@@ -132,6 +132,44 @@ def test_a_longer_text_on_sysfs_by_sendfile(still) -> None:
     assert output(busybox, "cat", attribute) == b"0-7\n"
 
 
+def by_sendfile(path: str | Path, scratch: Path) -> bytes:
+    with open(path, "rb", buffering=0) as source, scratch.open("wb") as target:
+        while os.sendfile(target.fileno(), source.fileno(), None, 1 << 16):
+            pass
+    return scratch.read_bytes()
+
+
+@pytest.mark.parametrize("where", ["proc", "sys"])
+def test_a_longer_text_by_sendfile_after_a_shorter_write(still, where, tmp_path) -> None:
+    """O_TRUNC and a write of one byte leave the kernel with a length of 1."""
+    path = still.root / AFFINITY if where == "proc" else still.channel(16) / "cpu"
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    try:
+        os.write(descriptor, b"4")
+    finally:
+        os.close(descriptor)
+    assert by_sendfile(path, tmp_path / "copy") == in_one_read(path)
+
+
+@pytest.mark.parametrize("where", ["proc", "sys"])
+def test_a_longer_text_by_sendfile_where_no_name_is_looked_up(still, where, tmp_path) -> None:
+    """By a name in /proc/self/fd, as by a file that is bound over another."""
+    lists = still.root / "proc/irq/39/smp_affinity_list"
+    path = lists if where == "proc" else still.sys / "devices/system/cpu/cpu0/uevent"
+    lists.write_text("2")
+    handle = os.open(path, os.O_PATH)
+    try:
+        name = f"/proc/self/fd/{handle}"
+        assert by_sendfile(name, tmp_path / "copy") == in_one_read(path)
+        lists.write_text("1-2,4-6")
+        for _ in range(3):
+            assert by_sendfile(name, tmp_path / "copy") == in_one_read(path)
+        os.truncate(lists, 0)
+        assert by_sendfile(name, tmp_path / "copy") == in_one_read(path)
+    finally:
+        os.close(handle)
+
+
 @pytest.mark.parametrize("count", [1, 2, 10, 100])
 def test_tail_of_so_many_bytes(still, count) -> None:
     path = still.root / INTERRUPTS

@@ -33,7 +33,9 @@ def bind(machine: Machine, what: str, driver: str, name: str) -> int | str:
 
 
 def last_lines(machine: Machine, number: int) -> list[str]:
-    return [line.split("] ", 1)[1] for line in log(machine).splitlines()[-number:]]
+    """What the kernel has said last; why a write was refused is said besides."""
+    said = [line.split("] ", 1)[1] for line in log(machine).splitlines()]
+    return [line for line in said if not line.startswith("fakeproc: ")][-number:]
 
 
 # Patch 10: target_cpu_store() returns what irq_set_affinity() does -----------------------------

@@ -111,7 +111,7 @@ class Replay:
         yield from self._compare(row, "write(2)", row.answer, answer)
         for path, recorded in zip(paths, row["reads"], strict=True):
             yield from self._compare(row, path, recorded, read(self.machine, path))
-        said = [str(each).split("] ", 1)[1] for each in list(log)[since:]]
+        said = [each.text for each in list(log)[since:] if not each.text.startswith("fakeproc: ")]
         yield from self._compare(row, "log", row["log"], said)
         shown = [[e.action, e.devpath, e.subsystem] for e in list(events)[sent:]]
         yield from self._compare(row, "uevents", row["uevents"], shown)
