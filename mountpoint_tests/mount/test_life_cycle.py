@@ -749,6 +749,15 @@ def test_libfuse_3(cli, tmp_path) -> None:
             os.write(descriptor, b"0" * 20_000 + b"2")
         os.close(descriptor)
         assert affinity.read_text() == "80\n"
+        lists = affinity.with_name("smp_affinity_list")
+        handle = os.open(lists, os.O_PATH)
+        for name in (lists, f"/proc/self/fd/{handle}"):  # the second without a look-up
+            affinity.write_text("80\n")
+            assert lists.stat().st_size == 2
+            affinity.write_text("76\n")
+            with open(name, "rb") as grown, (tmp_path / "copy").open("wb") as copy:
+                assert os.sendfile(copy.fileno(), grown.fileno(), 0, 4096) == len("1-2,4-6\n")
+        os.close(handle)
         assert (
             "Traceback" not in Path(cli("list").stdout.splitlines()[-1].split("\t")[5]).read_text()
         )
