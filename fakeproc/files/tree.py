@@ -25,7 +25,7 @@ leads to an equal owner is a file whose device has gone away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar, overload
 
@@ -90,11 +90,19 @@ class Symlink:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Children that come and go: one `kind` of node, named by the model."""
+    """Children that come and go: one `kind` of node, named by the model.
+
+    `names` are all of them, `make` the node of one; `count` is how many they
+    are, where that is known without making their names.
+    """
 
     kind: type[Attribute | Directory | Symlink]
-    names: Callable[[], Iterable[str]]
+    names: Callable[[], Collection[str]]
     make: Callable[[str], Attribute | Directory | Symlink | None]
+    count: Callable[[], int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names()) if self.count is None else self.count()
 
 
 @dataclass(eq=False)
@@ -142,7 +150,14 @@ class Directory:
     @property
     def nlink(self) -> int:
         """2 and one for each sub-directory, as kernfs and procfs count."""
-        return 2 + sum(kind is Directory for _, kind in self.children())
+        listed = sum(len(listing) for listing in self.listings if listing.kind is Directory)
+        return 2 + sum(isinstance(node, Directory) for node in self._entries()) + listed
+
+    def _entries(self) -> Iterator[Node]:
+        for entry in self.entries.values():
+            node = entry() if callable(entry) else entry
+            if node is not None:
+                yield node
 
 
 class ProcDirectory(Directory):
@@ -167,7 +182,8 @@ class ProcDirectory(Directory):
     def nlink(self) -> int:
         """2 and one for each sub-directory; some kernels count every entry."""
         if self._nlink_counts_files:
-            return 2 + sum(1 for _ in self.children())
+            files = sum(1 for group in self.groups for _ in group.names())
+            return 2 + files + sum(1 for _ in self._entries()) + sum(map(len, self.listings))
         return super().nlink
 
     def children(self) -> Iterator[tuple[str, type[Attribute | Directory | Symlink]]]:
@@ -179,7 +195,7 @@ Node = Attribute | Directory | Symlink
 
 
 def numbered(
-    numbers: Callable[[], Iterable[int]],
+    numbers: Callable[[], Collection[int]],
     make: Callable[[int], Directory | None],
     prefix: str = "",
 ) -> Listing:
@@ -191,7 +207,10 @@ def numbered(
             return None
         return make(int(digits)) if digits == "0" or digits[0] != "0" else None
 
-    return Listing(Directory, lambda: (f"{prefix}{number}" for number in numbers()), of_name)
+    def names() -> list[str]:
+        return [f"{prefix}{number}" for number in numbers()]
+
+    return Listing(Directory, names, of_name, lambda: len(numbers()))
 
 
 def constant(text: str, mode: int = 0o444, size: int | None = None) -> Attribute:
