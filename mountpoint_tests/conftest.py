@@ -140,8 +140,10 @@ class CliGuest:
 
 def mounts_below(directory: Path) -> list[str]:
     """The mountpoints in a directory, those of dead daemons included."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [point for line in lines if (point := line.split()[4]).startswith(f"{directory}/")]
+    # Bytes: a stranger's mount may have any name.
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    points = [os.fsdecode(line.split(b" ")[4]) for line in lines]
+    return [point for point in points if point.startswith(f"{directory}/")]
 
 
 def pytest_configure(config: pytest.Config) -> None:

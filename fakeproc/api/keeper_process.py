@@ -31,9 +31,6 @@ from fakeproc.profiles import Profile
 
 __all__ = ["main"]
 
-# A daemon that is busy with a long request is waited for.
-_PATIENCE = 5.0
-
 _LAST_WORDS = 20  # lines of a daemon's log
 
 
@@ -68,10 +65,16 @@ class _Keeper:
             return {"cannot": str(error)}
         keeper = os.getpid()
         try:
-            start(lambda: Machine(profile, clock), root, allow_other, lambda: adopted_by(keeper))
+            start(
+                lambda: Machine(profile, clock),
+                root,
+                allow_other,
+                lambda: adopted_by(keeper),
+                temporary=True,
+            )
         except DaemonDiedError:
             return {"died": self._buried(root, log)}
-        except MountError as error:
+        except (MountError, OSError) as error:
             self._clear(root)
             return {"cannot": str(error)}
         entry = registry.entry_of(root)
@@ -82,9 +85,10 @@ class _Keeper:
 
     def _end(self, root: Path) -> dict[str, Any]:
         guest = self._guests.pop(root)
-        if not guest.daemon.is_alive():
+        if not guest.daemon.is_alive() or not mountpoints.is_mounted(root):
+            end(guest.daemon)  # it may be about to
             return {"died": self._buried(root, guest.log)}
-        by_itself = end(guest.daemon, _PATIENCE)
+        by_itself = end(guest.daemon)
         self._clear(root)
         return {"ended": by_itself}
 
@@ -100,7 +104,7 @@ class _Keeper:
             with suppress(ProcessLookupError):
                 os.kill(guest.daemon.pid, signal.SIGTERM)
         for root, guest in self._guests.items():
-            end(guest.daemon, _PATIENCE)
+            end(guest.daemon)
             self._clear(root)
 
     def _clear(self, root: Path) -> None:

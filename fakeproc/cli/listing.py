@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from fakeproc.cli.options import Failure, example, print_table, sentence
+from fakeproc.shell_words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["list_mounts"]
 
 
-@click.command("list", epilog=example("fakeproc list"))
-def list_mounts() -> None:
+class _Mount(NamedTuple):
+    """A mount as --json prints it; bytes and seconds, None where the daemon is dead."""
+
+    mountpoint: str
+    profile: str
+    pid: int
+    memory_bytes: int | None
+    age_s: float | None
+    log: str
+
+
+@click.command("list", epilog=example("fakeproc list", "fakeproc list --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+def list_mounts(as_json: bool) -> None:
     """List the mounts of this user.
 
     Says for each its mountpoint, profile, process, memory, age and log.  Those
@@ -30,27 +43,44 @@ def list_mounts() -> None:
     from fakeproc.mount import registry
 
     try:
-        rows = [_row(entry) for entry in registry.entries()]
+        found = list(registry.entries())
     except OSError as error:
         raise Failure(sentence(error)) from error
-    print_table(("mountpoint", "profile", "pid", "memory", "age", "log"), rows)
+    mounts = [_described(entry) for entry in found if isinstance(entry, registry.Entry)]
+    if as_json:
+        click.echo(json.dumps([mount._asdict() for mount in mounts], indent=2))
+    else:
+        columns = ("mountpoint", "profile", "pid", "memory", "age", "log")
+        print_table(columns, [_row(mount) for mount in mounts])
+    damaged = [error for error in found if isinstance(error, registry.DamagedEntryError)]
+    if damaged:
+        raise Failure("; ".join(map(str, damaged)))
 
 
-def _row(entry: Entry) -> Sequence[str]:
+def _described(entry: Entry) -> _Mount:
     import psutil
 
-    memory = age = "dead"
+    memory = age = None
     if entry.is_alive():
-        with suppress(psutil.NoSuchProcess):  # it ends just now
+        try:
             process = psutil.Process(entry.process.pid)
-            age = _duration(time.time() - process.create_time())
-            memory = f"{process.memory_info().rss / 2**20:.0f} MiB"
-    columns = (entry.mountpoint, entry.profile, entry.process.pid, memory, age, entry.log)
-    return [str(column) for column in columns]
+            memory = process.memory_info().rss
+            age = max(time.time() - process.create_time(), 0.0)
+        except psutil.NoSuchProcess:  # it ends just now
+            memory = age = None
+    mountpoint, log = str(entry.mountpoint), str(entry.log)
+    return _Mount(mountpoint, entry.profile, entry.process.pid, memory, age, log)
+
+
+def _row(mount: _Mount) -> Sequence[str]:
+    memory = "dead" if mount.memory_bytes is None else f"{mount.memory_bytes / 2**20:.0f} MiB"
+    age = "dead" if mount.age_s is None else _duration(mount.age_s)
+    mountpoint, log = shown(mount.mountpoint), shown(mount.log)
+    return (mountpoint, mount.profile, str(mount.pid), memory, age, log)
 
 
 def _duration(seconds: float) -> str:
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+    return f"{seconds:.0f} s"

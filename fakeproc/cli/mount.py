@@ -15,8 +15,10 @@ from fakeproc.cli.options import (
     example,
     machine_options,
     mountpoint_argument,
+    report,
     sentence,
 )
+from fakeproc.shell_words import command_word, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,7 @@ __all__ = ["mount"]
 @machine_options
 @click.option("--allow-other", is_flag=True, help="Let other users in, as far as the modes do.")
 @click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
-@mountpoint_argument
+@mountpoint_argument()
 def mount(
     mountpoint: str, allow_other: bool, foreground: bool, **options: Unpack[MachineOptions]
 ) -> None:
@@ -45,13 +47,15 @@ def mount(
     Returns when it can be read; a daemon in the background serves it.
     """
     from fakeproc.mount import mountpoints
+    from fakeproc.mount.start import DaemonDiedError
 
     machine = chosen_machine(options)
 
     def say_mounted() -> None:
-        click.echo(
-            f"mounted {machine.profile.name} on {mountpoint}; "
-            f"try: cat {mountpoint}/proc/interrupts; end with: fakeproc umount {mountpoint}"
+        interrupts = command_word(f"{mountpoint}/proc/interrupts")
+        report(
+            f"mounted {machine.profile.name} on {shown(mountpoint)}; try: cat {interrupts}; "
+            f"end with: fakeproc umount {command_word(mountpoint)}"
         )
 
     try:
@@ -59,12 +63,14 @@ def mount(
         with mountpoints.reserved(place):
             cleared = mountpoints.check(place, allow_other)
             if cleared is not None:
-                click.echo(cleared)
+                report(cleared)
             if foreground:
                 _serve_here(machine, place, allow_other, say_mounted)
             else:
                 _serve_in_the_background(machine, place, allow_other)
                 say_mounted()
+    except DaemonDiedError as error:
+        raise Failure(f"{error}; see {shown(error.log)}") from error
     except (mountpoints.MountError, OSError) as error:
         raise Failure(sentence(error)) from error
 

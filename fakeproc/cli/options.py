@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -12,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from fakeproc.defaults import DEFAULT_PROFILE, MAX_CPUS, MAX_SEED
+from fakeproc.shell_words import shown
 
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
@@ -21,12 +23,16 @@ __all__ = [
     "Failure",
     "MachineOptions",
     "chosen_machine",
+    "complete_directory",
     "complete_words",
     "example",
+    "forget_output",
     "machine_options",
     "mountpoint_argument",
+    "not_empty",
     "print_table",
     "profile_words",
+    "report",
     "sentence",
 ]
 
@@ -55,8 +61,28 @@ class BadInput(Failure):
 def sentence(error: Exception) -> str:
     """An exception as one sentence: the file, and what is wrong with it."""
     if isinstance(error, OSError) and error.errno:
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        if isinstance(error.filename, str | bytes | os.PathLike):
+            return f"{shown(os.fsdecode(error.filename))}: {error.strerror}"
+        return str(error.strerror)
     return str(error)
+
+
+def report(text: str) -> None:
+    """Say what was done.  It is done, so that a full standard output is no failure, but is said."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:  # whoever read it has heard enough
+        forget_output()
+    except OSError as error:
+        forget_output()
+        click.echo(f"fakeproc: cannot write to standard output: {error.strerror}", err=True)
+
+
+def forget_output() -> None:
+    """Drop what standard output does not take, which Python would try to write at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
 
 
 def example(*lines: str) -> str:
@@ -96,7 +122,21 @@ def _kernel_words() -> Mapping[str, str]:
     return {name: f"{version}, series {series}" for name, (version, series) in KERNELS.items()}
 
 
-mountpoint_argument = click.argument("mountpoint", shell_complete=complete_words(dict, "dir"))
+def not_empty(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    """Refuse the empty path, which would lead to the working directory."""
+    if path == "":
+        raise click.BadParameter("an empty path is no mountpoint")
+    return path
+
+
+complete_directory = complete_words(dict, "dir")
+
+
+def mountpoint_argument(*, required: bool = True) -> Callable[[F], F]:
+    """Add the argument MOUNTPOINT."""
+    return click.argument(
+        "mountpoint", required=required, callback=not_empty, shell_complete=complete_directory
+    )
 
 
 # -- Which machine -----------------------------------------------------------------------

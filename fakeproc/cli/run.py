@@ -14,14 +14,17 @@ from fakeproc.cli.options import (
     Failure,
     MachineOptions,
     chosen_machine,
-    complete_words,
+    complete_directory,
     machine_options,
+    not_empty,
     sentence,
 )
+from fakeproc.shell_words import command_word, shown
 
 if TYPE_CHECKING:
     from fakeproc.run.mounted_guest import Guest
     from fakeproc.run.parts import Whose
+    from fakeproc.run.signals import Mask
 
 __all__ = ["run"]
 
@@ -42,7 +45,8 @@ Example:
     "mountpoint",
     metavar="MOUNTPOINT",
     help="Use the guest that is mounted there, instead of one that lives as long as COMMAND.",
-    shell_complete=complete_words(dict, "dir"),
+    callback=not_empty,
+    shell_complete=complete_directory,
 )
 @click.option("--keep", is_flag=True, help="Leave the guest mounted afterwards, and say where.")
 @click.option(
@@ -89,14 +93,16 @@ def run(
             f"with --mount the guest is there already, and stays: {[*given, '--keep'][0]} is for "
             "a guest that lives as long as the command"
         )
+    from fakeproc.mount.mountpoints import MountError
     from fakeproc.run.mounted_guest import GuestError
     from fakeproc.run.parts import Parts
-    from fakeproc.run.signals import end_as
+    from fakeproc.run.signals import end_as, hold_signals
     from fakeproc.run.supervisor import run as run_on
 
+    mask = hold_signals()
     try:
-        guest = _guest(options, mountpoint, keep)
-    except (GuestError, OSError) as error:
+        guest = _guest(options, mountpoint, keep, mask)
+    except (GuestError, MountError, OSError) as error:
         raise Failure(sentence(error)) from error
     if not command:
         click.echo(
@@ -104,17 +110,17 @@ def run(
             "host's console; leave with 'exit'",
             err=True,
         )
-    status = run_on(guest, command, Parts(syscalls, net, strict))
+    status = run_on(guest, command, Parts(syscalls, net, strict), mask)
     if keep:
         click.echo(
-            f"fakeproc: the guest is still mounted on {guest.mountpoint}; "
-            f"end it with: fakeproc umount {guest.mountpoint}",
+            f"fakeproc: the guest is still mounted on {shown(guest.mountpoint)}; "
+            f"end it with: fakeproc umount {command_word(guest.mountpoint)}",
             err=True,
         )
     end_as(status)
 
 
-def _guest(options: MachineOptions, mountpoint: str | None, keep: bool) -> Guest:
+def _guest(options: MachineOptions, mountpoint: str | None, keep: bool, mask: Mask) -> Guest:
     from fakeproc.mount import mountpoints
 
     _find_registry_as_root_of_a_namespace()
@@ -125,7 +131,7 @@ def _guest(options: MachineOptions, mountpoint: str | None, keep: bool) -> Guest
     from fakeproc.run.private_guest import OwnGuest, mount_to_keep
 
     machine = chosen_machine(options)
-    return mount_to_keep(machine) if keep else OwnGuest(machine)
+    return mount_to_keep(machine, mask) if keep else OwnGuest(machine)
 
 
 def _find_registry_as_root_of_a_namespace() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fakeproc.machine import Machine
     from fakeproc.vfs.operations import Operations
 
-__all__ = ["serve"]
+__all__ = ["LibfuseError", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,45 +51,68 @@ _TIMEOUTS: libfuse.Options = {"attr_timeout": 0, "entry_timeout": 3600, "negativ
 _OPTIONS: libfuse.Options = {"fsname": "fakeproc", "subtype": "fakeproc", **_TIMEOUTS}
 
 
+_ADVICE_TO_ROOT = (
+    "; in a container this takes --device /dev/fuse --cap-add SYS_ADMIN "
+    "--security-opt apparmor=unconfined"
+)
+
+
+class LibfuseError(MountError):
+    """libfuse could not mount; it has said why on standard error."""
+
+
 class _Ready(NamedTuple):
-    """The kernel has begun to ask."""
+    """The kernel has begun to send requests to a mount."""
+
+    name: str
 
 
 class _Ended(NamedTuple):
     """A mount is gone, or never was."""
 
+    name: str
     failure: str | None
 
 
-class _Told(NamedTuple):
+class _Signalled(NamedTuple):
     """A signal says that it is time to go."""
 
     signum: int
 
 
-_Events = SimpleQueue[_Ready | _Ended | _Told]
+_Events = SimpleQueue[_Ready | _Ended | _Signalled]
 
 
 def serve(
-    machine: Machine, mountpoint: Path, allow_other: bool, on_ready: Callable[[], None]
+    machine: Machine,
+    mountpoint: Path,
+    allow_other: bool,
+    on_ready: Callable[[], None],
+    *,
+    temporary: bool = False,
 ) -> None:
     """Mount a machine and serve it until a signal, or until all is unmounted.
 
     Must be called in the main thread, the only one.  `on_ready` is called when
-    the tree can be read.  Raises MountError, with nothing left mounted.
+    the tree can be read.  A `temporary` mountpoint is removed in the end.
+    Raises MountError, with nothing left mounted, and OSError.
     """
     with _signals_blocked():
         try:
             events = _Events()
             threading.Thread(target=_wait_for_a_signal, args=(events,), daemon=True).start()
-            threads = _start(machine, mountpoint, allow_other, events)
-            _wait_until_ready(events, len(threads))
-            _record(machine, mountpoint)
+            threads = _threads(machine, mountpoint, allow_other, events)
+            # One after the other: libfuse 3 hands fusermount3 its socket through the
+            # environment of the process, where two mounts at once would mix theirs up.
+            for thread in threads:
+                thread.start()
+                _wait_until_ready(events, thread.name)
+            _record(machine, mountpoint, temporary)
             logger.info("mounted %s on %s", machine.profile.name, mountpoint)
             on_ready()
             _wait_for_the_end(events, len(threads))
         finally:
-            left_behind = _unmount(mountpoint)
+            left_behind = _unmount(mountpoint, temporary)
             registry.forget(mountpoint)
         for thread in threads:
             thread.join(_PATIENCE)
@@ -106,27 +129,25 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(
+def _threads(
     machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
 ) -> list[threading.Thread]:
     boundary = Boundary(machine)
     machine.admit = Service(machine, boundary.lock, lambda: _file_systems(mountpoint)).admit
 
-    def on_ready() -> None:
-        events.put(_Ready())
-
     def run(operations: Operations) -> None:
-        directory = str(mountpoint / operations.fstype.name)
+        name = operations.fstype.name
+        directory = str(mountpoint / name)
         options = {**_OPTIONS, "allow_other": allow_other}
+        requests = Requests(operations, directory, lambda: events.put(_Ready(name)))
         failure = None
         try:
-            libfuse.mount(Requests(operations, directory, on_ready), directory, options)
+            libfuse.mount(requests, directory, options)
         except RuntimeError as error:
-            failure = (
-                f"libfuse could not mount {directory} (its status is {error}; in a container this "
-                "takes --device /dev/fuse --cap-add SYS_ADMIN --security-opt apparmor=unconfined)"
-            )
-        events.put(_Ended(failure))
+            # An ordinary user's fusermount3 says itself what it lacks.
+            advice = _ADVICE_TO_ROOT if os.geteuid() == 0 else ""
+            failure = f"libfuse could not mount {directory} (its status is {error}{advice})"
+        events.put(_Ended(name, failure))
 
     threads = [
         threading.Thread(target=run, args=(operations,), name=operations.fstype.name, daemon=True)
@@ -134,8 +155,6 @@ def _start(
     ]
     for directory in directories(mountpoint):
         directory.mkdir()
-    for thread in threads:
-        thread.start()
     return threads
 
 
@@ -147,41 +166,47 @@ def _file_systems(mountpoint: Path) -> dict[int, int]:
     }
 
 
-def _wait_until_ready(events: _Events, mounts: int) -> None:
-    """Return when all can be read.  Raises MountError, when none is still about to be mounted."""
-    failures = []
-    while mounts:
+def _wait_until_ready(events: _Events, name: str) -> None:
+    """Return when a mount can be read.  Raises MountError, once it is no longer being mounted."""
+    failures: list[MountError] = []
+    while True:
         event = events.get()
-        if isinstance(event, _Told):
-            failures.append(f"{signal.Signals(event.signum).name} came before it could be read")
-            continue
-        mounts -= 1
-        if isinstance(event, _Ended):
-            failures.append(event.failure or "it was unmounted before it could be read")
+        if isinstance(event, _Signalled):
+            signame = signal.Signals(event.signum).name
+            failures.append(MountError(f"{signame} came before the tree could be read"))
+        elif isinstance(event, _Ended):
+            failures.append(
+                MountError(f"{event.name} was unmounted before the tree could be read")
+                if event.failure is None
+                else LibfuseError(event.failure)
+            )
+        if not isinstance(event, _Signalled) and event.name == name:
+            break
     if failures:
-        raise MountError(failures[0])
+        raise failures[0]
 
 
 def _wait_for_the_end(events: _Events, mounts: int) -> None:
     """Return on a signal, or when nothing is left to serve."""
-    while mounts and not isinstance(events.get(), _Told):
+    while mounts and not isinstance(events.get(), _Signalled):
         mounts -= 1
 
 
 def _wait_for_a_signal(events: _Events) -> None:
-    events.put(_Told(signal.sigwait(_ENDING)))
+    events.put(_Signalled(signal.sigwait(_ENDING)))
 
 
-def _record(machine: Machine, mountpoint: Path) -> None:
+def _record(machine: Machine, mountpoint: Path, temporary: bool) -> None:
     process = Process.of(os.getpid())
     assert process is not None  # noqa: S101 - it is this one
+    log = registry.log_of(mountpoint)
     registry.record(
-        registry.Entry(mountpoint, machine.profile.name, process, registry.log_of(mountpoint))
+        registry.Entry(mountpoint, machine.profile.name, process, log, temporary=temporary)
     )
 
 
-def _unmount(mountpoint: Path) -> list[Path]:
-    """Unmount what is mounted, and leave the mountpoint as it was.
+def _unmount(mountpoint: Path, temporary: bool) -> list[Path]:
+    """Unmount what is mounted, and leave the mountpoint as it was; none if it is temporary.
 
     Returns what could not be removed; the log says why.
     """
@@ -195,4 +220,7 @@ def _unmount(mountpoint: Path) -> list[Path]:
         except (OSError, UnmountError):
             logger.exception("%s is left behind", directory)
             left_behind.append(directory)
+    if temporary:
+        with suppress(OSError):  # not empty: of what is left behind the log speaks
+            mountpoint.rmdir()
     return left_behind

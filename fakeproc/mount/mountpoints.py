@@ -5,8 +5,11 @@ Whatever is found wrong is one sentence that a person can act upon.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,12 +22,27 @@ from fakeproc.mount.mountinfo import (
     mounts_at,
     unmount,
 )
+from fakeproc.shell_words import command_word, shown
 from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
 
-__all__ = ["MountError", "check", "check_machine", "clear", "directories", "reserved", "resolved"]
+__all__ = [
+    "MountError",
+    "check",
+    "check_device",
+    "check_machine",
+    "clear",
+    "directories",
+    "is_mounted",
+    "reserved",
+    "resolved",
+]
 
 FUSE_DEVICE = Path("/dev/fuse")
 FUSE_CONFIGURATION = Path("/etc/fuse.conf")
+
+# Files that a daemon has open at a time: three sessions with the kernel, and
+# pipes and programs while they are made.
+_DESCRIPTORS = 32
 
 
 class MountError(Exception):
@@ -37,22 +55,38 @@ def directories(mountpoint: Path) -> list[Path]:
 
 
 def resolved(mountpoint: str) -> Path:
-    """The mountpoint as the kernel names it."""
-    return Path(os.path.realpath(mountpoint))
+    """The mountpoint as the kernel names it.  Raises MountError where it has no such name."""
+    if not mountpoint:
+        raise MountError("an empty path is no mountpoint")
+    try:
+        return Path(os.path.realpath(mountpoint))
+    except FileNotFoundError as error:  # getcwd(2)
+        raise MountError(
+            f"the working directory has been deleted, so that {shown(mountpoint)} leads nowhere; "
+            "change to another directory, or give an absolute path"
+        ) from error
+
+
+def is_mounted(mountpoint: Path) -> bool:
+    """Whether any of the three is mounted there."""
+    return any(mounts_at(directory) for directory in directories(mountpoint))
 
 
 @contextmanager
 def reserved(mountpoint: Path) -> Iterator[None]:
     """Keep others from mounting here for the time of the block.  Raises MountError."""
-    if not mountpoint.is_dir():
+    try:
+        directory = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
         yield  # there is nothing to keep; `check` says what is wrong
         return
-    directory = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise MountError(f"another 'fakeproc mount' is at work on {mountpoint}") from error
+            raise MountError(
+                f"another 'fakeproc mount' is at work on {shown(mountpoint)}"
+            ) from error
         yield
     finally:
         os.close(directory)
@@ -73,6 +107,7 @@ def check(mountpoint: Path, allow_other: bool) -> str | None:
 
 def check_device() -> None:
     """Raise MountError if this user cannot open the FUSE device, or no library speaks to it."""
+    _check_descriptors()
     if not FUSE_DEVICE.exists():
         raise MountError(
             f"this machine has no {FUSE_DEVICE}: load it with 'modprobe fuse', or start the "
@@ -87,6 +122,25 @@ def check_device() -> None:
         libfuse.load()
     except libfuse.BindingError as missing:
         raise MountError(str(missing)) from missing
+
+
+def _check_descriptors() -> None:
+    """Raise MountError if this process may not open the files that a mount takes."""
+    opened: list[int] = []
+    try:
+        while len(opened) < _DESCRIPTORS:
+            opened.append(os.open("/", os.O_PATH))
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise MountError(
+            f"this process may open {limit} files only, of which a mount needs {_DESCRIPTORS} "
+            "for itself: raise the limit with: ulimit -n 256"
+        ) from error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def check_machine(allow_other: bool) -> None:
@@ -116,18 +170,26 @@ def _check_directory(mountpoint: Path) -> None:
     entry = registry.entry_of(mountpoint)
     if entry is not None and entry.is_alive():
         raise MountError(
-            f"{mountpoint} is mounted already: {entry.profile}, by process {entry.process.pid}; "
-            f"end it with 'fakeproc umount {mountpoint}'"
+            f"{shown(mountpoint)} is mounted already: {entry.profile}, by process "
+            f"{entry.process.pid}; end it with: fakeproc umount {command_word(mountpoint)}"
         )
     mounts = mounts_at(mountpoint)
     if mounts:
-        raise MountError(f"{mountpoint} is in use: a {mounts[-1].file_system} is mounted there")
-    if not mountpoint.exists():
-        raise MountError(f"{mountpoint} does not exist; make it with 'mkdir {mountpoint}'")
-    if not mountpoint.is_dir():
-        raise MountError(f"{mountpoint} is not a directory")
+        raise MountError(
+            f"{shown(mountpoint)} is in use: a {mounts[-1].file_system} is mounted there"
+        )
+    try:
+        status = mountpoint.stat()
+    except FileNotFoundError as error:
+        raise MountError(
+            f"{shown(mountpoint)} does not exist; make it with: mkdir {command_word(mountpoint)}"
+        ) from error
+    except OSError as error:  # a loop of links, a name that is too long, no way to it
+        raise MountError(f"{shown(mountpoint)}: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise MountError(f"{shown(mountpoint)} is not a directory")
     if not os.access(mountpoint, os.R_OK | os.W_OK | os.X_OK):
-        raise MountError(f"you may not make directories in {mountpoint}")
+        raise MountError(f"you may not make directories in {shown(mountpoint)}")
 
 
 def _clear_stale(mountpoint: Path) -> str | None:
@@ -135,7 +197,8 @@ def _clear_stale(mountpoint: Path) -> str | None:
         for mount in mounts_at(directory):
             if not (mount.is_ours and is_stale(directory)):
                 raise MountError(
-                    f"{mountpoint} is in use: a {mount.file_system} is mounted on {directory}"
+                    f"{shown(mountpoint)} is in use: "
+                    f"a {mount.file_system} is mounted on {shown(directory)}"
                 )
     try:
         found = clear(mountpoint)
@@ -143,21 +206,25 @@ def _clear_stale(mountpoint: Path) -> str | None:
         raise MountError(f"a killed daemon has left a mount, and {error}") from error
     if not found:
         return None
-    return f"cleared what a killed daemon had left on {mountpoint}"
+    return f"cleared what a killed daemon had left on {shown(mountpoint)}"
 
 
 def _check_empty(mountpoint: Path) -> None:
     names = sorted(path.name for path in mountpoint.iterdir())
     if names:
         others = "" if len(names) == 1 else f" and {len(names) - 1} more"
-        raise MountError(f"{mountpoint} is not empty: it has '{names[0]}'{others}")
+        raise MountError(
+            f"{shown(mountpoint)} is not empty: it has {command_word(names[0])}{others}"
+        )
 
 
 def clear(mountpoint: Path) -> bool:
     """Remove whatever is left of a mount whose daemon has ended, its entry included.
 
-    Returns whether there was a mount left.  Raises UnmountError.
+    Returns whether there was a mount left.  A mountpoint that fakeproc made is
+    removed as well.  Raises UnmountError and OSError.
     """
+    entry = registry.entry_of(mountpoint)
     found = False
     for directory in directories(mountpoint):
         for _ in mounts_at(directory):
@@ -166,6 +233,9 @@ def clear(mountpoint: Path) -> bool:
         with suppress(FileNotFoundError):  # a daemon that ends by itself may be quicker
             if not any(directory.iterdir()):
                 directory.rmdir()
+    if entry is not None and entry.temporary:
+        with suppress(OSError):  # it has gone already, or somebody put something into it
+            mountpoint.rmdir()
     registry.forget(mountpoint)
     registry.discard_log(mountpoint)
     return found

@@ -12,9 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Process", "Report", "adopt_orphans", "detached", "die_with_parent", "end"]
+__all__ = ["PATIENCE", "Process", "Report", "adopt_orphans", "detached", "die_with_parent", "end"]
 
 logger = logging.getLogger(__name__)
+
+# A daemon ends within a moment.  One that is busy with a long request is waited
+# for; one that hangs is killed after so many seconds.
+PATIENCE = 5.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,7 +27,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Process(NamedTuple):
-    """A process, told from a later one of the same number by when it started."""
+    """A process, told from a later one of the same number by when it started.
+
+    `started` is in clock ticks since the boot, as the kernel counts.  (What
+    psutil has is a date, which changes whenever the clock is set.)
+    """
 
     pid: int
     started: int
@@ -44,7 +52,7 @@ class Process(NamedTuple):
         return Process.of(self.pid) == self
 
 
-def end(process: Process, patience: float) -> bool:
+def end(process: Process, patience: float = PATIENCE) -> bool:
     """End a process; False if it had to be killed.  Raises PermissionError."""
     for signum, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, patience)):
         if not process.is_alive():
@@ -86,9 +94,10 @@ def detached(daemon: Callable[[Report], None], log: Path) -> str | None:
     """Run `daemon` in a process of its own, in the background.
 
     Returns once it has reported: None if it is ready, or why it failed; empty
-    if it ended without a word.  Its output goes to `log`.  Must be called
-    before any thread is started.
+    if it ended without a word.  Its output goes to `log`; raises OSError where
+    that cannot be written.  Must be called before any thread is started.
     """
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     receiving, sending = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -96,8 +105,9 @@ def detached(daemon: Callable[[Report], None], log: Path) -> str | None:
     if child == 0:
         os.setsid()
         if os.fork() == 0:
-            _become_daemon(daemon, log, sending)
+            _become_daemon(daemon, output, sending)
         os._exit(0)
+    os.close(output)
     os.close(sending)
     os.waitpid(child, 0)
     with os.fdopen(receiving, "rb") as pipe:
@@ -105,12 +115,11 @@ def detached(daemon: Callable[[Report], None], log: Path) -> str | None:
     return None if report == Report.READY else report.decode()
 
 
-def _become_daemon(daemon: Callable[[Report], None], log: Path, sending: int) -> None:
+def _become_daemon(daemon: Callable[[Report], None], output: int, sending: int) -> None:
     status = 1
     try:
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDONLY)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         os.dup2(null, 0)
         os.dup2(output, 1)
         os.dup2(output, 2)

@@ -1,21 +1,27 @@
 """The mounts of this user: what `fakeproc list` shows and `fakeproc umount` ends.
 
 One JSON file per mount, in a directory of the user's own.  The entry of a
-daemon that was killed stays until the mount is cleared.
+daemon that was killed stays until the mount is cleared.  A file that is no
+entry hides no other: `list` names it, and the mount table says what is mounted.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fakeproc.mount.processes import Process
+from fakeproc.shell_words import command_word
 
 __all__ = [
+    "DamagedEntryError",
     "Entry",
     "discard_log",
     "entries",
@@ -27,14 +33,22 @@ __all__ = [
 ]
 
 
+class DamagedEntryError(Exception):
+    """A file among the entries that is none; the message names it and says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A mount: where, what, and the daemon that serves it."""
+    """A mount: where, what, and the daemon that serves it.
+
+    `temporary`: fakeproc made the mountpoint itself, and removes it with the mount.
+    """
 
     mountpoint: Path
     profile: str
     process: Process
     log: Path
+    temporary: bool = False
 
     def is_alive(self) -> bool:
         """Whether its daemon runs."""
@@ -44,13 +58,33 @@ class Entry:
 def run_directory() -> Path:
     """The directory of this user's entries and logs, made if need be.
 
-    Raises OSError; PermissionError if somebody else has made it.
+    Raises OSError, PermissionError where another user owns it or may write into it.
     """
     directory = _run_directory()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if directory.stat().st_uid != os.geteuid():
-        raise PermissionError(f"{directory} belongs to somebody else")
+    # An entry says which process to signal: nobody else must be able to write one.
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise _unusable(directory, "is not a directory") from error
+    for status in (directory.lstat(), directory.stat()):
+        if status.st_uid != os.geteuid():
+            raise _unusable(directory, "belongs to another user")
+        if stat.S_ISDIR(status.st_mode) and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            mode = stat.S_IMODE(status.st_mode)
+            raise _unusable(
+                directory,
+                f"has mode {mode:04o}, so that other users may write into it",
+                f"make it yours with: chmod 700 {command_word(directory)}",
+            )
     return directory
+
+
+def _unusable(
+    directory: Path,
+    why: str,
+    remedy: str = "remove it, or set XDG_RUNTIME_DIR to a directory of your own",
+) -> PermissionError:
+    return PermissionError(errno.EACCES, f"this {why}; {remedy}", str(directory))
 
 
 def _run_directory() -> Path:
@@ -74,36 +108,66 @@ def log_of(mountpoint: Path) -> Path:
 
 
 def record(entry: Entry) -> None:
-    """Write an entry, all of it at once."""
+    """Write an entry, all of it at once.  Raises OSError, with nothing written."""
     file = _file_of(entry.mountpoint, ".json")
     unfinished = file.with_suffix(".new")
-    unfinished.write_text(json.dumps(asdict(entry), default=str, indent=2) + "\n")
-    unfinished.replace(file)
+    try:
+        unfinished.write_text(json.dumps(asdict(entry), default=str, indent=2) + "\n")
+        unfinished.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(file)) from error
 
 
-def entries() -> Iterator[Entry]:
-    """All entries of this user, those of dead daemons included."""
+def entries() -> Iterator[Entry | DamagedEntryError]:
+    """All entries of this user, those of dead daemons included, and what is no entry."""
     for file in sorted(run_directory().glob("*.json")):
-        entry = _read(file)
-        if entry is not None:
-            yield entry
+        try:
+            yield _read(file)
+        except FileNotFoundError:  # it was unmounted just now
+            continue
+        except DamagedEntryError as error:
+            yield error
 
 
 def entry_of(mountpoint: Path) -> Entry | None:
-    """The entry of one mount."""
-    return _read(_file_of(mountpoint, ".json"))
-
-
-def _read(file: Path) -> Entry | None:
+    """The entry of one mount; None where it has none that can be read."""
     try:
-        fields = json.loads(file.read_text())
-    except FileNotFoundError:  # it was unmounted just now
+        return _read(_file_of(mountpoint, ".json"))
+    except (FileNotFoundError, DamagedEntryError):
         return None
-    return Entry(
-        Path(fields["mountpoint"]),
-        fields["profile"],
-        Process(*fields["process"]),
-        Path(fields["log"]),
+
+
+def _read(file: Path) -> Entry:
+    """An entry.  Raises FileNotFoundError and DamagedEntryError."""
+    try:
+        fields = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(file) from error
+    match fields:
+        case {
+            "mountpoint": str() as mountpoint,
+            "profile": str() as profile,
+            "process": [int() as pid, int() as started],
+            "log": str() as log,
+            **others,
+        } if pid > 0:
+            return Entry(
+                Path(mountpoint),
+                profile,
+                Process(pid, started),
+                Path(log),
+                others.get("temporary") is True,
+            )
+    raise _damaged(file)
+
+
+def _damaged(file: Path) -> DamagedEntryError:
+    return DamagedEntryError(
+        f"{file} is no entry of a mount: remove it with: rm -r {command_word(file)}"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from fakeproc.mount import registry
-from fakeproc.mount.daemon import serve
+from fakeproc.mount.daemon import LibfuseError, serve
 from fakeproc.mount.mountpoints import MountError
 from fakeproc.mount.processes import Report, detached, die_with_parent
 
@@ -25,7 +25,11 @@ Prepare: TypeAlias = Callable[[], None]
 
 
 class DaemonDiedError(MountError):
-    """A daemon that ended without a word; its log has its last ones."""
+    """A daemon that ended without a report; `log`, which is kept, has its last words."""
+
+    def __init__(self, why: str, log: Path) -> None:
+        super().__init__(why)
+        self.log = log
 
 
 def start(
@@ -33,11 +37,14 @@ def start(
     place: Path,
     allow_other: bool,
     prepare: Prepare = lambda: None,
+    *,
+    temporary: bool = False,
 ) -> None:
     """Start a daemon that serves a machine on `place`; return when it does.
 
-    `machine` and `prepare` are called in the daemon.  Raises MountError, which
-    says what the daemon or libfuse said last, or DaemonDiedError.
+    `machine` and `prepare` are called in the daemon.  A `temporary` place is
+    removed with the mount.  Raises OSError, MountError, which says what the
+    daemon or libfuse said last, and DaemonDiedError; its log alone is kept.
     """
     log = registry.log_of(place)
 
@@ -45,18 +52,33 @@ def start(
         log_to_standard_error()
         try:
             prepare()
-            serve(machine(), place, allow_other, report.ready)
+            serve(machine(), place, allow_other, report.ready, temporary=temporary)
+        except BrokenPipeError:  # nobody waits any more; nothing is mounted any more
+            registry.discard_log(place)
+        except LibfuseError as error:
+            report.failed(": ".join((str(error), *_libfuse_words(log)[-1:])))
         except MountError as error:
             report.failed(str(error))
+        except OSError as error:
+            report.failed(f"{error.filename}: {error.strerror}")
 
     failure = detached(daemon, log)
     if failure is None:
         return
-    said = [line for line in log.read_text().splitlines() if line.startswith("fuse")][-1:]
     if failure:
-        raise MountError(": ".join((failure, *said)))
-    failure = f"the daemon ended before the tree could be read; see {log}"
-    raise DaemonDiedError(": ".join((failure, *said)))
+        registry.discard_log(place)
+        raise MountError(failure)
+    failure = "the daemon ended before the tree could be read"
+    raise DaemonDiedError(": ".join((failure, *_lines(log)[-1:])), log)
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()
+
+
+def _libfuse_words(log: Path) -> list[str]:
+    """What libfuse and fusermount3 have written to standard error."""
+    return [line for line in _lines(log) if line.startswith("fuse")]
 
 
 def log_to_standard_error() -> None:

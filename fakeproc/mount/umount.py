@@ -7,13 +7,10 @@ from typing import NamedTuple
 
 from fakeproc.mount import mountpoints, registry
 from fakeproc.mount.mountinfo import Mount, is_stale, mounts_at, unmount
-from fakeproc.mount.processes import Process, end
+from fakeproc.mount.processes import PATIENCE, Process, end
+from fakeproc.shell_words import command_word, shown
 
 __all__ = ["Ended", "NotMountedError", "end_mount"]
-
-# A daemon ends within a moment; one that is busy with a long request is
-# waited for, and one that hangs is not.
-PATIENCE = 5.0
 
 
 class NotMountedError(Exception):
@@ -33,10 +30,11 @@ class Ended(NamedTuple):
     dead: bool
 
 
-def end_mount(mountpoint: Path) -> Ended:
-    """Unmount, end the daemon, and leave the mountpoint as it was.
+def end_mount(mountpoint: Path, patience: float = PATIENCE) -> Ended:
+    """Unmount, end the daemon, and leave the mountpoint as it was; none if it was temporary.
 
-    Raises NotMountedError and UnmountError.
+    A daemon that does not end within `patience`, in seconds, is killed.
+    Raises NotMountedError, UnmountError and OSError.
     """
     entry = registry.entry_of(mountpoint)
     mounts = [
@@ -55,7 +53,7 @@ def end_mount(mountpoint: Path) -> Ended:
         daemon = entry.process
         dead = not entry.is_alive()
     busy = [mount for mount in mounts if unmount(mount.mountpoint)]
-    killed = daemon is not None and not dead and not end(daemon, PATIENCE)
+    killed = daemon is not None and not dead and not end(daemon, patience)
     mountpoints.clear(mountpoint)
     return Ended(daemon, bool(busy) and not dead, killed, dead)
 
@@ -65,9 +63,9 @@ def _check_there_is_something_to_end(mountpoint: Path, mounts: list[Mount]) -> N
         parent = registry.entry_of(mountpoint.parent)
         if parent is not None:
             raise NotMountedError(
-                f"{mountpoint} is a part of the mount on {mountpoint.parent}: "
-                f"say 'fakeproc umount {mountpoint.parent}'"
+                f"{shown(mountpoint)} is a part of the mount on {shown(mountpoint.parent)}; "
+                f"end it with: fakeproc umount {command_word(mountpoint.parent)}"
             )
-        raise NotMountedError(f"{mountpoint} is not a fakeproc mount (see 'fakeproc list')")
+        raise NotMountedError(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
     if not all(mount.may_be_unmounted for mount in mounts):
-        raise NotMountedError(f"{mountpoint} is mounted by another user")
+        raise NotMountedError(f"{shown(mountpoint)} is mounted by another user")

@@ -9,6 +9,7 @@ from fakeproc.mount import registry
 from fakeproc.mount.mountinfo import is_stale, mounts_at
 from fakeproc.run.namespace import join
 from fakeproc.run.signals import Mask
+from fakeproc.shell_words import command_word, shown
 
 if TYPE_CHECKING:
     from fakeproc.mount.processes import Process
@@ -53,10 +54,11 @@ class MountedGuest(Guest):
         is_here = any(mount.is_ours for mount in mounts_at(tree))
         if is_here and is_stale(tree):
             raise GuestError(
-                f"the daemon of {mountpoint} has died; clear it with 'fakeproc umount {mountpoint}'"
+                f"the daemon of {shown(mountpoint)} has died; "
+                f"clear it with: fakeproc umount {command_word(mountpoint)}"
             )
         if not is_here and (entry is None or not entry.is_alive()):
-            raise GuestError(f"{mountpoint} is not a fakeproc mount (see 'fakeproc list')")
+            raise GuestError(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
         super().__init__(mountpoint, mountpoint.name if entry is None else entry.profile)
         # It may be the own guest of another run, mounted where only that one sees it.
         self._elsewhere = None if is_here or entry is None else entry.process

@@ -108,7 +108,10 @@ def _setting(file: Path) -> str | None:
 
 def join(pid: int) -> None:
     """Enter the namespaces of a process: its mounts, and its user namespace if it has another."""
-    here = os.getcwd()  # noqa: PTH109 - as text, for chdir
+    try:
+        here = os.getcwd()  # noqa: PTH109 - as text, for chdir
+    except FileNotFoundError:  # it has been deleted, for the command as well
+        here = "/"
     kinds = ("user", "mnt") if _is_elsewhere(pid, "user") else ("mnt",)
     descriptors = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
     for descriptor in descriptors:

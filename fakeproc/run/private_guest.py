@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fakeproc.mount import mountpoints, registry
 from fakeproc.mount.mountinfo import UnmountError
 from fakeproc.mount.mountpoints import MountError
-from fakeproc.mount.processes import end
+from fakeproc.mount.processes import PATIENCE, end
 from fakeproc.mount.start import Prepare, adopted_by, start
 from fakeproc.run.mounted_guest import Guest, GuestError, MountedGuest
 from fakeproc.run.namespace import private_mounts
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from fakeproc.machine import Machine
 
 __all__ = ["OwnGuest", "mount_to_keep"]
-
-# A daemon that is busy with a long request is waited for.
-_PATIENCE = 5.0
 
 
 class OwnGuest(Guest):
@@ -65,7 +62,7 @@ class OwnGuest(Guest):
             return  # it was unmounted by hand
         if not self.daemon.is_alive():
             raise GuestError("the guest's daemon had died before the command ended")
-        if not end(self.daemon, _PATIENCE):
+        if not end(self.daemon, PATIENCE):
             raise GuestError("the guest's daemon did not end by itself and was killed")
 
     def clear(self) -> None:
@@ -75,25 +72,27 @@ class OwnGuest(Guest):
             self.mountpoint.rmdir()
 
 
-def mount_to_keep(machine: Machine) -> MountedGuest:
+def mount_to_keep(machine: Machine, mask: Mask) -> MountedGuest:
     """Mount a guest that outlives the command, as `fakeproc mount` does."""
     place = Path(tempfile.mkdtemp(prefix="fakeproc-"))
     try:
         mountpoints.check(place, allow_other=False)
-        _start(machine, place, allow_other=os.geteuid() == 0)
-    except MountError as error:
+        root = os.geteuid() == 0
+        _start(machine, place, allow_other=root, prepare=lambda: release_signals(mask))
+    except (MountError, OSError) as error:
         place.rmdir()
         raise GuestError(str(error)) from error
     except GuestError:
-        place.rmdir()
+        with suppress(FileNotFoundError):  # the daemon has removed it
+            place.rmdir()
         raise
     return MountedGuest(place)
 
 
-def _start(
-    machine: Machine, place: Path, allow_other: bool, prepare: Prepare = lambda: None
-) -> None:
+def _start(machine: Machine, place: Path, allow_other: bool, prepare: Prepare) -> None:
     try:
-        start(lambda: machine, place, allow_other, prepare)
+        start(lambda: machine, place, allow_other, prepare, temporary=True)
     except MountError as error:
         raise GuestError(str(error)) from error
+    except OSError as error:  # no room for its log, say
+        raise GuestError(f"{error.filename}: {error.strerror}") from error

@@ -33,9 +33,12 @@ from fakeproc.run.mounted_guest import Guest, GuestError
 from fakeproc.run.namespace import NamespaceError
 from fakeproc.run.parts import Parts
 from fakeproc.run.shell import shell
-from fakeproc.run.signals import Mask, attend, end_as, hold_signals, release_signals
+from fakeproc.run.signals import Mask, attend, end_as, release_signals
+from fakeproc.shell_words import shown
 
 __all__ = ["run"]
+
+_ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 
 # As sh and env end.
 _FAILURE = 1
@@ -43,12 +46,17 @@ _CANNOT_EXECUTE = 126
 _NOT_FOUND = 127
 
 
-def run(guest: Guest, words: Sequence[str], parts: Parts) -> int:
+def run(guest: Guest, words: Sequence[str], parts: Parts, mask: Mask) -> int:
     """Run a command on a guest, or a shell; returns its status as waitpid gives it.
 
-    Signals stay held: this process is only to end now.
+    Signals are held since before the guest was made, which a signal would leave
+    behind; `mask` is what `hold_signals` returned.  They stay held: this process
+    is only to end now.
     """
-    mask = hold_signals()
+    early = _ending_already()
+    if early is not None:
+        guest.clear()
+        return early
     adopt_orphans()
     front = os.getpid()
     supervisor = _child(lambda: _supervise(front, guest, words, mask, parts))
@@ -56,6 +64,14 @@ def run(guest: Guest, words: Sequence[str], parts: Parts) -> int:
     end_descendants()
     guest.clear()
     return 0 if status is None else status
+
+
+def _ending_already() -> signal.Signals | None:
+    """The signal that came before there was a command; the terminal sent it to nobody else."""
+    for signum in sorted(signal.sigpending() & _ENDING):
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            return signal.Signals(signum)
+    return None
 
 
 def _child(work: Callable[[], None]) -> int:
@@ -153,11 +169,11 @@ def _become(guest: Guest, words: Sequence[str], mask: Mask, parts: Parts) -> NoR
 def _why_closed(guest: Guest, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return (
-            f"you may not look into {guest.mountpoint} ({error.strerror}): whoever mounted it "
-            "has not used --allow-other"
+            f"you may not look into {shown(guest.mountpoint)} ({error.strerror}): it was mounted "
+            "without --allow-other"
         )
     return (
-        f"cannot bind the files of {guest.mountpoint} over /proc and /sys: "
+        f"cannot bind the files of {shown(guest.mountpoint)} over /proc and /sys: "
         f"{error.filename}: {error.strerror}"
     )
 
@@ -173,13 +189,15 @@ def _restore_dispositions() -> None:
 def _execute(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     program = arguments[0]
     try:
+        if not program:  # not a search for it in each directory of PATH
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         os.execvpe(program, arguments, environment)  # noqa: S606 - it is what was asked for
     except FileNotFoundError as error:
-        _say(f"{program}: {error.strerror}")
+        _say(f"{shown(program)}: {error.strerror}")
         os._exit(_NOT_FOUND)
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script that names no interpreter
             path = shutil.which(program) or program
             os.execve("/bin/sh", ["sh", path, *arguments[1:]], environment)  # noqa: S606
-        _say(f"{program}: {error.strerror}")
+        _say(f"{shown(program)}: {error.strerror}")
         os._exit(_CANNOT_EXECUTE)

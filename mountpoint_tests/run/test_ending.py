@@ -111,7 +111,7 @@ def test_keep_leaves_the_guest_and_says_where(any_run) -> None:
         cat $place/proc/irq/39/smp_affinity_list
         fakeproc run --mount $place -- cat /proc/irq/39/smp_affinity_list
         fakeproc umount $place >&2
-        rmdir $place
+        test ! -e $place  # fakeproc made it
     """
     done = subprocess.run(
         [*any_run.prefix, "sh", "-euc", script],

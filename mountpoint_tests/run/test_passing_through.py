@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -150,6 +151,34 @@ def test_a_signal_while_the_guest_boots_is_not_lost(any_run) -> None:
         # Before there is a command it is the front itself that dies of it.
         assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
         assert any_run.leaves_nothing()
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_a_signal_before_there_is_a_command_ends_the_run_and_leaves_nothing(run, name) -> None:
+    """As a terminal sends it: to the front, when nobody else is there."""
+    script = f"""
+import os, signal, sys
+from fakeproc.run import private_guest
+start = private_guest.OwnGuest.__init__
+def interrupted(self, machine):
+    start(self, machine)
+    os.kill(os.getpid(), signal.SIG{name})
+private_guest.OwnGuest.__init__ = interrupted
+signal.signal(signal.SIG{name}, signal.SIG_DFL)
+sys.argv = ["fakeproc", "run", "--", "echo", "never"]
+from fakeproc.cli.main import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=run.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (-getattr(signal, f"SIG{name}"), "")
+    assert run.leaves_nothing()
 
 
 def test_stopping_and_continuing_goes_through(run) -> None:
