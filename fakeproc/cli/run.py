@@ -63,6 +63,12 @@ Example:
     help="Whose network interfaces and uevents there are.  [default: guest]",
 )
 @click.option(
+    "--host-writable",
+    is_flag=True,
+    help="Leave what is this computer's own in /proc and /sys writable (sysctls, control groups); "
+    "otherwise it is read-only for COMMAND.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Fail where this system forbids a part of this; otherwise a sentence says what.",
@@ -73,6 +79,7 @@ def run(
     keep: bool,
     syscalls: Whose,
     net: Whose,
+    host_writable: bool,
     strict: bool,
     command: tuple[str, ...],
     **options: Unpack[MachineOptions],
@@ -110,7 +117,7 @@ def run(
             "host's console; leave with 'exit'",
             err=True,
         )
-    status = run_on(guest, command, Parts(syscalls, net, strict), mask)
+    status = run_on(guest, command, Parts(syscalls, net, strict, host_writable), mask)
     if keep:
         click.echo(
             f"fakeproc: the guest is still mounted on {shown(guest.mountpoint)}; "

@@ -4,6 +4,11 @@ The real /proc stays, and single files of it are covered: processes, their
 descriptors and namespaces must remain the kernel's own.  /sys is covered as a
 whole, because sysfs has no place to hang a bus that the host does not have;
 what programs need of the real one is then hung into the guest's.
+
+What stays real is read-only: a program that tunes the guest, or ruins it, is
+not to do that to the machine it runs on.  Processes are the exception, as their
+files in /proc/<pid> belong to what runs here.  This keeps mistakes from
+happening, not attacks: whoever may mount in here may also unmount.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fakeproc.run.namespace import bind, mount_tmpfs, private_mounts
+from fakeproc.run.namespace import bind, make_read_only, mount_tmpfs, private_mounts
 
 __all__ = ["REAL_SUBTREES", "open_window"]
 
@@ -35,18 +40,22 @@ _RUN = Path("/run")
 _IRQBALANCE = _RUN / "irqbalance"  # where it makes its socket
 
 
-def open_window(guest: Path) -> None:
+def open_window(guest: Path, *, host_writable: bool = False) -> None:
     """Show this process the guest that is mounted at `guest`.
 
-    Raises NamespaceError, and OSError where the guest's files are not there or
-    not ours to see.
+    What is not the guest's is read-only, unless it is `host_writable`.  Raises
+    NamespaceError, and OSError where the guest's files are not there or not
+    ours to see.
     """
     private_mounts()
-    for entry in sorted((guest / "proc").iterdir()):
-        target = _PROC / entry.name
+    names = {entry.name for entry in (guest / "proc").iterdir()}
+    for name in sorted(names):
+        target = _PROC / name
         if target.exists():
-            bind(entry, target)
-    _cover_sys(guest / "sys")
+            bind(guest / "proc" / name, target)
+    if not host_writable:
+        _protect_proc(names)
+    _cover_sys(guest / "sys", host_writable)
     if _HOSTS_PCI.is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
     _give_irqbalance_its_directory()
@@ -55,7 +64,20 @@ def open_window(guest: Path) -> None:
         os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir
 
 
-def _cover_sys(tree: Path) -> None:
+def _protect_proc(covered: set[str]) -> None:
+    """Make what is the kernel's own and not a process's read-only: sysctls, mtrr, pressure."""
+    with os.scandir(_PROC) as entries:
+        found = [entry for entry in entries if not entry.name.isdigit()]
+    for entry in found:
+        if entry.name in covered or entry.is_symlink():  # self, net, mounts: a process's
+            continue
+        # Whatever its mode, which root need not mind.
+        target = _PROC / entry.name
+        bind(target, target, with_submounts=True)
+        make_read_only(target)
+
+
+def _cover_sys(tree: Path, host_writable: bool) -> None:
     real = os.open(_SYS, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         bind(tree, _SYS)
@@ -65,6 +87,8 @@ def _cover_sys(tree: Path) -> None:
                 # In a user namespace a directory goes only together with what
                 # is mounted below it.
                 bind(source, target, with_submounts=True)
+                if not host_writable:
+                    make_read_only(target)
     finally:
         os.close(real)
 

@@ -16,6 +16,7 @@ __all__ = [
     "bind",
     "join",
     "join_network",
+    "make_read_only",
     "mount_tmpfs",
     "private_mounts",
     "private_network",
@@ -31,6 +32,14 @@ _MS_RDONLY = 1
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
+
+_MOUNT_ATTR_RDONLY = 1
+
+# From mount_setattr(2) on, numbers are the same on all architectures
+# (include/uapi/asm-generic/unistd.h).
+_SYS_MOUNT_SETATTR = 442
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
 
 _SYSCTL = Path("/proc/sys")
 
@@ -155,6 +164,39 @@ def bind(source: str | Path, target: Path, *, with_submounts: bool = False) -> N
     mount what is found by its name.
     """
     _mount(source, target, None, _MS_BIND | (_MS_REC if with_submounts else 0))
+
+
+class _MountAttributes(ctypes.Structure):
+    """`struct mount_attr` (include/uapi/linux/mount.h)."""
+
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def make_read_only(target: Path) -> None:
+    """Make a mount read-only, and all that is mounted below it.
+
+    Raises NamespaceError where the kernel is older than 5.12, and OSError.
+    """
+    attributes = _MountAttributes(attr_set=_MOUNT_ATTR_RDONLY)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_long(_AT_FDCWD),
+        ctypes.c_char_p(os.fsencode(target)),
+        ctypes.c_long(_AT_RECURSIVE),
+        ctypes.byref(attributes),
+        ctypes.c_size_t(ctypes.sizeof(attributes)),
+    )
+    if result < 0 and ctypes.get_errno() == errno.ENOSYS:
+        raise NamespaceError(
+            f"this kernel is older than 5.12 and cannot protect this system's {target}: "
+            "add --host-writable to run without that"
+        )
+    _check(result, str(target))
 
 
 def mount_tmpfs(target: Path, options: str, *, read_only: bool = False) -> None:

@@ -12,11 +12,15 @@ Whose: TypeAlias = Literal["guest", "host"]
 
 @dataclass(frozen=True)
 class Parts:
-    """Whose each part is; `strict` refuses to go on without one that was wanted."""
+    """Whose each part is; `strict` refuses to go on without one that was wanted.
+
+    `host_writable`: what stays the computer's own in /proc and /sys can be written.
+    """
 
     syscalls: Whose = "guest"
     net: Whose = "guest"
     strict: bool = False
+    host_writable: bool = False
 
     @property
     def any(self) -> bool:

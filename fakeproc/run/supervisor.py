@@ -144,7 +144,7 @@ def _become(guest: Guest, words: Sequence[str], mask: Mask, parts: Parts) -> NoR
     supervisor = os.getppid()
     try:
         guest.enter()
-        open_window(guest.mountpoint)
+        open_window(guest.mountpoint, host_writable=parts.host_writable)
     except OSError as error:
         raise GuestError(_why_closed(guest, error)) from error
     die_with_parent(signal.SIGKILL)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fakeproc.run import namespace
 from fakeproc.run.namespace import why_refused
 
 from .runs import FAKEPROC, Runs, as_ordinary_user
@@ -106,6 +107,61 @@ def test_writes_change_nothing_of_the_host(any_run) -> None:
         "cat /proc/irq/*/smp_affinity | sort | uniq -c"
     )
     assert host_affinities() == before
+
+
+# Prints what can be written and is not the guest's, apart from the files of processes.
+WRITABLE = """
+import os
+guest = {os.stat(f"{os.environ['FAKEPROC']}/{name}").st_dev for name in ("proc", "sys")}
+for top in ("/proc", "/sys"):
+    for directory, below, files in os.walk(top):
+        if directory == "/proc":
+            below[:] = [name for name in below if not name.isdigit()]
+        for path in (f"{directory}/{name}" for name in files):
+            try:
+                if os.lstat(path).st_dev not in guest and os.access(path, os.W_OK):
+                    print(path)
+            except OSError:
+                pass
+"""
+
+
+def writable(runs: Runs, *options: str) -> list[str]:
+    done = runs(sys.executable, "-c", WRITABLE, options=options)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [path for path in done.stdout.splitlines() if not os.path.islink(path)]
+
+
+def test_nothing_of_the_host_can_be_written(any_run) -> None:
+    """A daemon that tunes the guest would tune the host as well: 1,617 files, as root."""
+    assert writable(any_run) == []
+
+
+@pytest.mark.usefixtures("_as_root")
+def test_the_host_can_be_written_where_that_is_wanted(run) -> None:
+    found = writable(run, "--host-writable")
+    assert "/proc/sys/vm/swappiness" in found
+    assert {path.split("/")[2] for path in found} >= {"sys"}
+
+
+def test_a_sysctl_says_that_it_is_read_only_and_keeps_its_value(any_run) -> None:
+    before = Path("/proc/sys/vm/swappiness").read_text()
+    out = any_run.shell("{ echo 1 > /proc/sys/vm/swappiness; } 2>&1 || true")
+    assert re.search("Read-only file system|Permission denied", out)
+    assert Path("/proc/sys/vm/swappiness").read_text() == before
+
+
+def test_what_is_read_only_stays_so_in_a_run_within_a_run(any_run) -> None:
+    out = any_run.shell(
+        f"{shlex.join(FAKEPROC)} run -- sh -c '! echo 1 > /proc/sys/vm/swappiness' 2>&1"
+    )
+    assert re.search("Read-only file system|Permission denied", out)
+
+
+def test_a_kernel_that_cannot_protect_is_named_with_the_option(monkeypatch) -> None:
+    monkeypatch.setattr(namespace, "_SYS_MOUNT_SETATTR", 100_000)  # a call that no kernel has
+    with pytest.raises(namespace.NamespaceError, match=r"older than 5\.12 .* --host-writable"):
+        namespace.make_read_only(Path("/proc/sys"))
 
 
 def test_an_ordinary_user_is_root_over_nothing_of_the_host(user_run) -> None:
