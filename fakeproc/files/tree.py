@@ -34,11 +34,13 @@ Show: TypeAlias = Callable[[T], str]
 Store: TypeAlias = Callable[[T, bytes], int | None]
 Mode: TypeAlias = int | Callable[[T], int]
 Size: TypeAlias = int | Callable[[T], int]
+EndOfRecord: TypeAlias = Callable[[bytes, int], int]
 
 __all__ = [
     "Attribute",
     "Attributes",
     "Directory",
+    "EndOfRecord",
     "Group",
     "Listing",
     "Node",
@@ -58,6 +60,9 @@ class Attribute:
     `store` takes the bytes of exactly one write(2) and either does all that it
     says or raises one OSError and changes nothing.  It returns None, or the
     number that write(2) returns where that is not the number of bytes written.
+    `end_of_record`, for a text of many records, is where the record ends that
+    begins at an offset: no read returns a part of one.  `is_bitmap`: a binary
+    file with a mask or list of CPUs, whose reads end like no others.
     """
 
     mode: int
@@ -65,6 +70,8 @@ class Attribute:
     show: Callable[[], bytes] | None = None
     store: Callable[[bytes], int | None] | None = None
     size: int | None = None
+    end_of_record: EndOfRecord | None = None
+    is_bitmap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +234,8 @@ class _Declaration(Generic[T]):
     mode: Mode[T] | None = None
     size: Size[T] | None = None
     visible: Callable[[T], bool] | None = None
+    records: Callable[[T], EndOfRecord | None] | None = None
+    is_bitmap: bool = False
 
     def permissions(self, subject: T) -> int:
         """The mode given, or the one of DEVICE_ATTR_RO, _WO or _RW."""
@@ -255,6 +264,8 @@ class Attributes(Generic[T]):
         mode: Mode[T] | None = None,
         size: Size[T] | None = None,
         visible: Callable[[T], bool] | None = None,
+        records: Callable[[T], EndOfRecord | None] | None = None,
+        is_bitmap: bool = False,
     ) -> Callable[[Show[T]], Show[T]]: ...
     def show(
         self,
@@ -265,12 +276,18 @@ class Attributes(Generic[T]):
         mode: Mode[T] | None = None,
         size: Size[T] | None = None,
         visible: Callable[[T], bool] | None = None,
+        records: Callable[[T], EndOfRecord | None] | None = None,
+        is_bitmap: bool = False,
     ) -> Show[T] | Callable[[Show[T]], Show[T]]:
-        """Declare what a read returns; the file exists while `visible` says so."""
+        """Declare what a read returns; the file exists while `visible` says so.
+
+        `records` and `is_bitmap`: see `Attribute`.
+        """
 
         def declare(show: Show[T]) -> Show[T]:
             declaration = self._declare(name or show.__name__.removesuffix("_show"))
             declaration.show, declaration.size, declaration.visible = show, size, visible
+            declaration.records, declaration.is_bitmap = records, is_bitmap
             declaration.mode = mode if mode is not None else declaration.mode
             return show
 
@@ -331,6 +348,8 @@ class Attributes(Generic[T]):
             None if show is None else lambda: show(subject).encode(),
             None if store is None else lambda data: store(subject, data),
             declaration.size(subject) if callable(declaration.size) else declaration.size,
+            declaration.records(subject) if declaration.records else None,
+            declaration.is_bitmap,
         )
 
 

@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from fakeproc.mount.kernel_sizes import KernelSizes
+from fakeproc.mount.position import Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class Requests:
         self._file_system = file_system
         self._on_ready = on_ready
         self._open_files: dict[int, OpenFile] = {}
+        self._positions: dict[int, Position] = {}  # of files that writes do not move
         self._open_directories: dict[int, OpenDirectory] = {}
         self._numbers = count(1)
         self._sizes = KernelSizes(directory, file_system.fstype.declared_size)
@@ -86,15 +88,22 @@ class Requests:
             self._sizes.heard(path, 0)
         info.fh = next(self._numbers)
         self._open_files[info.fh] = file
+        if not self._file_system.fstype.writes_move:
+            self._positions[info.fh] = Position()
         info.direct_io = 1  # a read asks us, whatever length the kernel believes in
         return 0
 
     def read(self, path: str, size: int, offset: int, info: FileInfo) -> bytes:  # noqa: ARG002
         """A piece of a text."""
         file = self._open_files[info.fh]
-        piece = self._file_system.read(file, size, offset)
-        if not info.lock_owner and len(piece) < size:
-            # Nobody's: the kernel fills a page, for sendfile(2), and a short one is the last.
+        # Nobody's read: the kernel fills pages, for sendfile(2), and a short one is the last.
+        paged = not info.lock_owner
+        position = self._positions.get(info.fh)
+        place = offset if position is None else position.place(offset)
+        piece = self._file_system.read(file, size, place, paged=paged)
+        if position is not None:
+            position.have_read(offset, len(piece))
+        if paged and len(piece) < size:
             self._sizes.heard(file.path, offset + len(piece))
         return piece
 
@@ -103,11 +112,14 @@ class Requests:
         file = self._open_files[info.fh]
         taken = self._file_system.write(file, data)
         self._sizes.grown(file.path, offset + taken)
+        if info.fh in self._positions:
+            self._positions[info.fh].have_written(offset, taken)
         return taken
 
     def release(self, path: str, info: FileInfo) -> int:  # noqa: ARG002 - fusepy's signature
         """The last descriptor was closed."""
         del self._open_files[info.fh]
+        self._positions.pop(info.fh, None)
         return 0
 
     def truncate(self, path: str, length: int, info: FileInfo | None = None) -> int:  # noqa: ARG002

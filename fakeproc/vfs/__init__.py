@@ -9,8 +9,9 @@ What holds here, whoever asks:
 - Nodes of `files.tree` are made afresh at every look-up and are compared by their
   `owner`.  An open file or directory belongs to the owner it was opened for: once
   its path leads to another one, it belongs to what has gone (`OpenFile.node`).
-- A text is rendered once for a reader, at the read from offset 0, and sliced from
-  then on (`OpenFile.text`): a reader sees one moment.
+- A text is rendered once for a reader, at the read from offset 0, and cut into pieces
+  for as long as it goes on from where it was (`OpenFile.text`, `seq_file`): a reader
+  sees one moment.
 - A cached node, link count or text never outlives a write, an event or 50 ms of the
   machine's own time (`cache`), so that what is read depends on nothing but the machine.
 - What chmod, chown, utimensat and setxattr have changed is kept apart from the nodes

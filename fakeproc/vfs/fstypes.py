@@ -26,6 +26,7 @@ class FileSystemType:
     gives once its device has gone away, `unwritable` what writing a file gives
     that has no store.  Of one write(2) at most `largest_write` bytes are taken;
     `ignores_empty_writes`: of 0 bytes no store hears (`fs/sysfs/file.c: sysfs_kf_write`).
+    `writes_move`: a write moves the position (`fs/kernfs/file.c`).
     `new_names_are_enoent`: a name that is not there is ENOENT before anybody asks
     whether the caller may make it (`fs/proc/generic.c: proc_lookup_de`).
     """
@@ -38,6 +39,7 @@ class FileSystemType:
     declared_size: int | None
     largest_write: int | None
     ignores_empty_writes: bool
+    writes_move: bool
     new_names_are_enoent: bool
     refusals: Mapping[str, int]
 
@@ -51,6 +53,7 @@ PROCFS = FileSystemType(
     declared_size=None,
     largest_write=None,
     ignores_empty_writes=False,
+    writes_move=False,
     new_names_are_enoent=True,
     refusals=MappingProxyType(
         {
@@ -80,6 +83,7 @@ HOST = FileSystemType(
     declared_size=None,
     largest_write=None,
     ignores_empty_writes=False,
+    writes_move=False,
     new_names_are_enoent=True,
     refusals=PROCFS.refusals,
 )
@@ -93,6 +97,7 @@ SYSFS = FileSystemType(
     declared_size=4096,
     largest_write=4096,
     ignores_empty_writes=True,
+    writes_move=True,
     new_names_are_enoent=False,
     refusals=MappingProxyType(
         {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Namespace", "file_systems"]
 
 _LONGEST_CHAIN_OF_LINKS = 40  # `include/linux/namei.h: MAXSYMLINKS`
-_WHOLE = 1 << 62
+_LARGE = 1 << 16  # bytes, of the buffer that programs read into
 
 Names: TypeAlias = list[str]
 
@@ -75,7 +75,10 @@ class Namespace:
     def read(self, path: str) -> bytes:
         """What a program gets that opens this file and reads to the end."""
         file_system, file = self.open(path, os.O_RDONLY)
-        return file_system.read(file, _WHOLE, 0)
+        found = b""
+        while piece := file_system.read(file, _LARGE, len(found)):
+            found += piece
+        return found
 
     def write(self, path: str, data: bytes) -> int:
         """How many bytes of `data` are taken at once, as by one `echo`."""

@@ -17,6 +17,7 @@ from fakeproc.vfs.open_files import OpenDirectory, OpenFile
 from fakeproc.vfs.record import recorded
 from fakeproc.vfs.refusals import Refusals
 from fakeproc.vfs.request import Boundary, request
+from fakeproc.vfs.seq_file import bitmap_piece, piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -174,13 +175,27 @@ class Operations(Refusals):
 
     @request
     @recorded
-    def read(self, file: OpenFile, size: int, offset: int) -> bytes:
-        """A piece of the text, which is rendered anew whenever a reader begins."""
+    def read(self, file: OpenFile, size: int, offset: int, *, paged: bool = False) -> bytes:
+        """What a reader gets at once of the text, from `offset`.
+
+        It is rendered anew where a reader begins, and where one does not go on
+        from where it was (`fs/seq_file.c: traverse`).  `paged`: a page of memory
+        is filled, with all that it can hold.
+        """
         node = self._still_there(file)
-        if offset == 0 or file.text is None:
+        if offset == 0 or file.text is None or not (paged or offset == file.position):
             text = self._texts.take(file.path)
             file.text = _render(node) if text is None else text
-        return file.text[offset : offset + size]
+        if paged:
+            return piece(file.text, size, offset)
+        if node.is_bitmap:
+            found = bitmap_piece(file.text, size, offset, self._size(file.path, node, file))
+        elif file.records is not None:
+            found = file.records.read(file.text, size, offset)
+        else:
+            found = piece(file.text, size, offset)
+        file.position = offset + len(found)
+        return found
 
     @request
     @recorded

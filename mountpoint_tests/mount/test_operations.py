@@ -247,12 +247,15 @@ def test_the_oldest_glimpse_makes_room(mounted) -> None:
     assert [kept.look(name) for name in "abc"] == [None, "b", "c"]
 
 
-def test_a_read_from_the_start_renders_anew(mounted) -> None:
+def test_a_read_from_the_start_or_elsewhere_renders_anew(mounted) -> None:
     info = mounted.open(mounted.proc, "value")
     assert mounted.proc.read(info, 9, 0) == b"1\n"
     mounted.machine.knob.value = "22\n"
-    assert mounted.proc.read(info, 9, 1) == b"\n"
-    assert mounted.proc.read(info, 9, 0) == b"22\n"
+    assert mounted.proc.read(info, 9, 2) == b""
+    assert mounted.proc.read(info, 1, 0) == b"2"
+    mounted.machine.knob.value = "333\n"
+    assert mounted.proc.read(info, 9, 1) == b"2\n"
+    assert mounted.proc.read(info, 9, 1) == b"33\n"
 
 
 def test_what_cannot_be_read_has_no_length(mounted) -> None:

@@ -56,6 +56,34 @@ def test_pieces_of_any_size(still, name) -> None:
         assert all(len(piece) <= size for piece in in_pieces(path, size))
 
 
+@pytest.mark.parametrize("name", [INTERRUPTS, "proc/cpuinfo"])
+def test_one_large_read_gets_whole_records_of_a_page(still, name) -> None:
+    """As of any seq_file: who reads once into a large buffer loses the rest."""
+    pieces = in_pieces(still.root / name, 1 << 20)
+    assert len(pieces) > 1
+    assert all(len(piece) < 4096 and piece.endswith(b"\n") for piece in pieces)
+    assert b"".join(pieces) == b"".join(in_pieces(still.root / name, 100))
+
+
+@pytest.mark.parametrize("name", ["proc/stat", "proc/softirqs", "proc/meminfo", "host/log"])
+def test_a_file_of_one_record_comes_whole(still, name) -> None:
+    assert len(in_pieces(still.root / name, 1 << 20)) == 1
+
+
+def test_a_mask_of_sysfs_that_is_read_in_pieces(still) -> None:
+    """The binary files of CPU masks lose the last byte of a read that is not the last."""
+    topology = still.sys / "devices/system/cpu/cpu0/topology"
+    for path in (topology / "package_cpus", still.sys / "devices/system/node/node0/cpumap"):
+        assert in_pieces(path, 4096) == [b"ff\n"]
+        assert in_pieces(path, 3) == [b"ff", b"\n"]
+        assert in_pieces(path, 1) == []
+        with path.open("rb", buffering=0) as file:
+            assert os.pread(file.fileno(), 100, 1) == b"f\n"
+            assert os.pread(file.fileno(), 100, 3) == b""
+            with pytest.raises(PermissionError):
+                os.pread(file.fileno(), 100, 4)
+
+
 def test_pieces_from_any_position(still) -> None:
     whole = (still.root / INTERRUPTS).read_bytes()
     with (still.root / INTERRUPTS).open("rb", buffering=0) as file:
@@ -209,10 +237,11 @@ def test_copies(still, tmp_path) -> None:
 
 
 def test_tar(still, tmp_path) -> None:
+    """But for files that come in pieces: tar takes a read that is short for the end."""
     archive = tmp_path / "guest.tar"
-    subprocess.run([program("tar"), "-cf", archive, "-C", still.root, "proc"], check=True)
+    subprocess.run([program("tar"), "-cf", archive, "-C", still.root, "proc/irq"], check=True)
     with tarfile.open(archive) as members:
-        for name in (INTERRUPTS, AFFINITY):
+        for name in ("proc/irq/39/spurious", AFFINITY):
             member = members.extractfile(name)
             assert member is not None
             assert member.read() == (still.root / name).read_bytes()
@@ -273,8 +302,18 @@ def test_pread_from_the_start_is_a_new_moment(still) -> None:
     with path.open("rb", buffering=0) as file:
         assert os.pread(file.fileno(), 10, 0) == b"01\n"
         path.write_text("80")
-        assert os.pread(file.fileno(), 10, 1) == b"1\n"
         assert os.pread(file.fileno(), 10, 0) == b"80\n"
+
+
+def test_a_read_from_elsewhere_is_a_new_moment(still) -> None:
+    """Who goes on from where it was sees the rest of what it began."""
+    path = still.root / AFFINITY
+    path.write_text("01")
+    with path.open("rb", buffering=0) as file:
+        assert os.pread(file.fileno(), 1, 0) == b"0"
+        path.write_text("80")
+        assert os.pread(file.fileno(), 1, 1) == b"1"
+        assert os.pread(file.fileno(), 10, 1) == b"0\n"
 
 
 def test_a_kept_descriptor_sees_every_change(still) -> None:
@@ -310,6 +349,35 @@ def test_written_and_read_by_one_descriptor(still) -> None:
         os.close(descriptor)
 
 
+def test_a_write_does_not_move_what_is_read_next(still) -> None:
+    path = still.root / AFFINITY
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        assert os.write(descriptor, b"08\n") == 3
+        assert os.read(descriptor, 99) == b"08\n"
+        assert os.read(descriptor, 99) == b""
+        assert os.write(descriptor, b"4\n") == 2  # at the end, where it was read to
+        assert os.read(descriptor, 99) == b""
+        assert os.pread(descriptor, 99, 0) == b"04\n"
+        os.lseek(descriptor, 1, os.SEEK_SET)
+        assert os.write(descriptor, b"10\n") == 3
+        assert os.read(descriptor, 1) == b"0"
+        assert os.read(descriptor, 99) == b"\n"
+    finally:
+        os.close(descriptor)
+    script = f'exec 3<> {path}; echo 8 >&3; read -r it <&3; echo "$it"'
+    assert output(program("bash"), "-c", script) == b"08\n"
+
+
+def test_a_write_moves_what_is_read_next_on_sysfs(still) -> None:
+    descriptor = os.open(still.channel(16) / "cpu", os.O_RDWR)
+    try:
+        assert os.write(descriptor, b"5") == 1
+        assert os.read(descriptor, 99) == b"\n"
+    finally:
+        os.close(descriptor)
+
+
 @pytest.mark.fakeproc(clock="real")
 def test_a_running_guest_is_read_without_tears(guest) -> None:
     """Interrupts arrive while a reader of small pieces is at work: every row stays whole."""
@@ -339,6 +407,24 @@ def test_an_open_file_of_a_device_that_is_taken_away(fakeproc_guest) -> None:
             with pytest.raises(OSError, match=os.strerror(gone)):
                 operation()
         file.close()
+
+
+@pytest.mark.fakeproc(clock="manual")
+@pytest.mark.parametrize("again", [False, True], ids=["gone", "replaced"])
+def test_an_open_directory_of_a_device_that_is_taken_away(fakeproc_guest, again) -> None:
+    """It is empty, also when another device has come by its name."""
+    guest = fakeproc_guest
+    directories = (guest.channel(7).resolve(), guest.proc / "irq/24")
+    opened = [os.scandir(directory) for directory in directories]
+    instance = guest.channel(7).resolve().parent.parent.name
+    (guest.host / "rescind").write_text("7")
+    guest.advance(1)
+    if again:
+        (guest.host / "offer").write_text(f"heartbeat guid={instance} relid=7")
+        guest.advance(1)
+    assert [directory.exists() for directory in directories] == [again, again]
+    assert [list(entries) for entries in opened] == [[], []]
+    assert all(os.listdir(directory) for directory in directories if again)
 
 
 # -- Writing ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.files.proc.interrupts_layout import LAYOUTS, ArchRow, arch_rows
+from fakeproc.files.text.records import end_of_line
 from fakeproc.files.tree import Attribute
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.core import U32
@@ -19,14 +20,31 @@ if TYPE_CHECKING:
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.guest.kernel import Kernel
 
-__all__ = ["interrupts_file"]
+__all__ = ["end_of_interrupts_record", "interrupts_file"]
 
 CELL = 11  # bytes, a blank on one side or the other
 
 
 def interrupts_file(kernel: Kernel) -> Attribute:
     """The file, for the guest's online CPUs as they are when it is read."""
-    return Attribute(0o444, kernel, lambda: _Table(kernel).render())
+    return Attribute(
+        0o444, kernel, lambda: _Table(kernel).render(), end_of_record=end_of_interrupts_record
+    )
+
+
+def end_of_interrupts_record(text: bytes, start: int) -> int:
+    """Where a record of the table ends (`kernel/irq/proc.c: show_interrupts`).
+
+    A record a row; IRQ 0's has the header, and all rows of the architecture are one.
+    """
+    end = end_of_line(text, start)
+    if start:
+        return end if _label(text, start).isdigit() else len(text)
+    return end_of_line(text, end) if _label(text, end) == b"0" else end
+
+
+def _label(text: bytes, start: int) -> bytes:
+    return text[start : text.find(b":", start)].strip()
 
 
 class _Table:

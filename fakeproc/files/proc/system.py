@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.files.tree import Attributes
+from fakeproc.files.text.records import end_of_line, end_of_paragraph
+from fakeproc.files.tree import Attributes, EndOfRecord
 from fakeproc.guest.accounting import USER_HZ
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.kernel import Kernel
@@ -37,7 +38,12 @@ def cmdline_show(kernel: Kernel) -> str:
     return f"{kernel.profile.kernel.cmdline}\n"
 
 
-@SYSTEM.show
+def _cpuinfo_records(kernel: Kernel) -> EndOfRecord | None:
+    """x86 shows a CPU at a time, arm64 all of them (`arch/*/kernel: c_start`)."""
+    return None if kernel.profile.architecture == "arm64" else end_of_paragraph
+
+
+@SYSTEM.show(records=_cpuinfo_records)
 def cpuinfo_show(kernel: Kernel) -> str:
     """`arch/*/kernel: c_show` of cpuinfo, one paragraph an online CPU."""
     describe = _arm64_cpuinfo if kernel.profile.architecture == "arm64" else _x86_cpuinfo
@@ -169,7 +175,7 @@ def version_show(kernel: Kernel) -> str:
     return f"Linux version {kernel.version}\n"
 
 
-@SYSTEM.show
+@SYSTEM.show(records=lambda _: end_of_line)
 def vmstat_show(kernel: Kernel) -> str:
     """`mm/vmstat.c`: the counters that vmstat, sar and top look for."""
     pages = {name: kib // 4 for name, kib in meminfo(kernel, len(kernel.cpus.nodes)).items()}

@@ -96,11 +96,11 @@ def core_id_show(it: Cpu) -> str:
 def _define_siblings(name: str, cpus: Callable[[Cpu], int]) -> None:
     """`define_siblings_read_func`: the online ones of some CPUs, as a mask and as a list."""
 
-    @TOPOLOGY.show(name=name, size=MASK_SIZE)
+    @TOPOLOGY.show(name=name, size=MASK_SIZE, is_bitmap=True)
     def mask_show(it: Cpu) -> str:
         return mask_line(it.kernel, cpus(it) & it.kernel.cpus.online)
 
-    @TOPOLOGY.show(name=f"{name}_list", size=LIST_SIZE)
+    @TOPOLOGY.show(name=f"{name}_list", size=LIST_SIZE, is_bitmap=True)
     def list_show(it: Cpu) -> str:
         return list_line(cpus(it) & it.kernel.cpus.online)
 

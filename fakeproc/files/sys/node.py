@@ -134,13 +134,13 @@ def _online(it: Node) -> int:
     return it.kernel.cpus.node_mask(it.node) & it.kernel.cpus.online
 
 
-@NODE.show(size=MASK_SIZE)
+@NODE.show(size=MASK_SIZE, is_bitmap=True)
 def cpumap_show(it: Node) -> str:
     """Its CPUs that run."""
     return mask_line(it.kernel, _online(it))
 
 
-@NODE.show(size=LIST_SIZE)
+@NODE.show(size=LIST_SIZE, is_bitmap=True)
 def cpulist_show(it: Node) -> str:
     """The same as a list."""
     return list_line(_online(it))
