@@ -25,7 +25,7 @@ TOOLS = (
     *("busybox", "irqbalance", "lscpu", "lsirq", "mpstat", "top", "htop", "dstat", "tuna"),
     *("numactl", "lstopo-no-graphics", "lsscsi", "udevadm", "driverctl", "stress-ng"),
     *("prometheus-node-exporter", "netdata"),
-    *("groff", "zsh", "fish"),
+    *("groff", "zsh", "fish", "gcc", "go", "strace"),
 )
 
 PYTHON = """\
@@ -153,9 +153,17 @@ def test_libfuse3_serves_where_the_distribution_has_dropped_libfuse2(machine: Ma
     (machine.state / "offered").write_text("fuse3\n")
     done = machine.setup()
     assert done.returncode == 0, done.stderr
-    assert machine.calls()[-1] == f"pip {machine.checkout}[fuse3]"
+    assert machine.calls() == ["update", "install fuse3", "venv", f"pip {machine.checkout}"]
     assert machine.setup().returncode == 0
     assert machine.calls() == []
+
+
+def test_libfuse3_serves_where_it_alone_is_installed(machine: Machine) -> None:
+    (machine.state / "libraries").write_text("libfuse3.so.3 (libc6,x86-64)\n")
+    for name in ("fusermount", "fusermount3"):
+        shutil.copy(machine.bin / "sudo", machine.bin / name)
+    assert machine.setup().returncode == 0
+    assert machine.calls() == ["venv", f"pip {machine.checkout}"]
 
 
 @pytest.mark.parametrize("purpose", ["demo", "test"])

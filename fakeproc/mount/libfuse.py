@@ -7,11 +7,14 @@ from what is evened out here, and neither has types.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ctypes.util import find_library
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fakeproc.shell_words import shown
 from fakeproc.vfs.permissions import Caller
 
 if TYPE_CHECKING:
@@ -52,27 +55,50 @@ class FileInfo(Protocol):
 
 @cache
 def load() -> ModuleType:
-    """The binding to use.
+    """The binding to use: fusepy on libfuse 2, and mfusepy where only libfuse 3 is installed.
 
-    fusepy first, which is what the package depends on; mfusepy where only
-    libfuse 3 is installed.  Raises BindingError.
+    Where both are, FAKEPROC_LIBFUSE=3 in the environment takes libfuse 3.
+    Raises BindingError.
     """
+    wanted = os.environ.get("FAKEPROC_LIBFUSE", "")
+    if wanted not in ("", "2", "3"):
+        raise BindingError(f"FAKEPROC_LIBFUSE is 2 or 3, not {shown(wanted)}")
     reasons = []
-    for name in ("fuse", "mfusepy"):
+    for name in ("mfusepy",) if wanted == "3" else ("fuse", "mfusepy"):
         try:
-            module = import_module(name)
-        except (ImportError, OSError) as error:  # the package, or its libfuse, is not there
+            with _libfuse_3_preferred(wanted == "3"):
+                module = import_module(name)
+        except (ImportError, OSError, AttributeError) as error:
+            # The package is not there, or its libfuse, or that is too old for it.
             reasons.append(f"{name}: {error}")
             continue
         unusable = _unusable(module)
         if unusable is None:
             return module
         reasons.append(f"{name}: {unusable}")
-    raise BindingError(
-        "there is no usable FUSE library: install the system packages fuse3 and libfuse2 "
-        "(libfuse2t64 on Debian 13 and Ubuntu 24.04) and the Python package fusepy"
-        f" ({'; '.join(reasons)})"
-    )
+    raise BindingError(f"no FUSE library can be used: {_remedy()} ({'; '.join(reasons)})")
+
+
+@contextmanager
+def _libfuse_3_preferred(preferred: bool) -> Iterator[None]:
+    """Have mfusepy take libfuse 3 although libfuse 2 is there, for which it looks first."""
+    if not preferred or "FUSE_LIBRARY_NAME" in os.environ:
+        yield
+        return
+    os.environ["FUSE_LIBRARY_NAME"] = "fuse3"
+    try:
+        yield
+    finally:
+        del os.environ["FUSE_LIBRARY_NAME"]
+
+
+def _remedy() -> str:
+    """What to install, for the libfuse that is there, or that can be had."""
+    if find_library("fuse") is not None:
+        return "libfuse 2 is installed; it takes the Python package fusepy"
+    if find_library("fuse3") is not None:
+        return "libfuse 3 is installed; it takes the Python package mfusepy"
+    return "install the system package fuse3, and the Python package mfusepy"
 
 
 def _unusable(module: ModuleType) -> str | None:

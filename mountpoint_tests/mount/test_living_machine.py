@@ -130,6 +130,7 @@ def test_modes_of_the_console_hold(still) -> None:
     assert {name for name, mode in modes.items() if mode == 0o200} == {
         "interrupt",
         "offer",
+        "programs",
         "rescind",
     }
     assert modes["state.json"] == modes["uevents"] == modes["log"] == modes["profile.toml"] == 0o444
