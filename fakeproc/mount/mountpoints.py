@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 FUSE_DEVICE = Path("/dev/fuse")
+MOUNT_TABLE = Path("/etc/mtab")
 FUSE_CONFIGURATION = Path("/etc/fuse.conf")
 
 # Files that a daemon has open at a time: three sessions with the kernel, and
@@ -151,6 +152,11 @@ def check_machine(allow_other: bool) -> None:
     if fusermount() is None:
         raise MountError(
             "fusermount3, by which ordinary users mount, is missing: install the package fuse3"
+        )
+    if not os.access(MOUNT_TABLE, os.R_OK):
+        raise MountError(
+            f"{MOUNT_TABLE} is missing, without which fusermount3 mounts and cannot unmount; as "
+            f"root, make it with: ln -s ../proc/self/mounts {MOUNT_TABLE}"
         )
     if allow_other and not _users_may_allow_other():
         raise MountError(

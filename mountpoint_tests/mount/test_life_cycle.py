@@ -682,6 +682,31 @@ def test_user_without_fusermount(user) -> None:
     assert refused(done, "fusermount3, by which ordinary users mount, is missing: install .*fuse3")
 
 
+def test_user_is_not_given_a_mount_that_cannot_be_unmounted(user, home) -> None:
+    """As in a bare chroot: fusermount3 looks into /etc/mtab to unmount, not to mount."""
+    without_mount_table = (
+        "cp -a /etc /dev/shm/etc; rm /dev/shm/etc/mtab; mount --bind /dev/shm/etc /etc"
+    )
+    done = user(OPEN_DEVICE, without_mount_table, "$FAKEPROC mount $M; grep -c $M /proc/mounts")
+    assert done.stdout == "0\n"
+    sentence = (
+        "/etc/mtab is missing, without which fusermount3 mounts and cannot unmount; as root, make "
+        r"it with: (ln -s \.\./proc/self/mounts /etc/mtab)\n"
+    )
+    remedy = re.fullmatch(f"fakeproc: {sentence}", done.stderr)
+    assert remedy, done.stderr
+    done = user(
+        OPEN_DEVICE,
+        without_mount_table,
+        remedy[1],
+        "$FAKEPROC mount $M > /dev/null && $FAKEPROC umount $M",
+    )
+    assert (done.stdout, done.stderr) == (f"unmounted {home}/m\n", "")
+    # One's own user namespace takes no fusermount3.
+    done = user(OPEN_DEVICE, without_mount_table, "$FAKEPROC run -- cat /proc/irq/39/smp_affinity")
+    assert (done.stdout, done.stderr) == ("40\n", "")
+
+
 def test_user_may_not_allow_others(user) -> None:
     done = user(
         OPEN_DEVICE, "mount --bind /dev/null /etc/fuse.conf", "$FAKEPROC mount --allow-other $M"
