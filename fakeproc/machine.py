@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fakeproc.access_record import AccessRecord
 from fakeproc.guest.kernel import Kernel
@@ -16,6 +16,7 @@ from fakeproc.timeline import SECOND, Clock, Timeline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fakeproc.defaults import ClockKind, SizesKind
     from fakeproc.profiles.schema import Profile
 
 __all__ = ["Machine"]
@@ -27,11 +28,15 @@ class Machine:
     """A booted guest on its host, ready to be looked at.
 
     With the manual clock time stands still, and two machines of one profile
-    that are asked the same things answer the same bytes.
+    that are asked the same things answer the same bytes.  `sizes` is what st_size
+    says of the files of /proc: "length", their text's, or "kernel", 0.
     """
 
-    def __init__(self, profile: Profile, clock: Literal["real", "manual"] = "real") -> None:
+    def __init__(
+        self, profile: Profile, clock: ClockKind = "real", sizes: SizesKind = "length"
+    ) -> None:
         self.profile = profile
+        self.sizes = sizes
         self.accesses = AccessRecord()
         # Where the guest is mounted: lets the daemon answer the system calls of a process
         # (its number), by what it has open (names and descriptors).  Raises OSError.

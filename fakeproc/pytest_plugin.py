@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["fakeproc_guest", "fakeproc_machine", "fakeproc_session_guest"]
 
-_KEYS = ("profile", "kernel", "cpus", "clock", "seed")
+_KEYS = ("profile", "kernel", "cpus", "clock", "seed", "sizes")
 _SESSION_GUEST = "fakeproc_session_guest"
 _FIXTURES = {"fakeproc_guest", "fakeproc_machine", _SESSION_GUEST}
 _NO_ID: Any = getattr(pytest, "HIDDEN_PARAM", "guest")  # pytest 8.4 is the first to have it
 _LINES = 200  # of each section of a report; the last are the interesting ones
 
 _MARKER = (
-    "fakeproc(profile=..., kernel=..., cpus=..., clock=..., seed=...): which guest the fixtures of "
-    "fakeproc give this test; a list of values runs it once for each"
+    "fakeproc(profile=..., kernel=..., cpus=..., clock=..., seed=..., sizes=...): which guest the "
+    "fixtures of fakeproc give this test; a list of values runs it once for each"
 )
 
 
@@ -194,7 +194,9 @@ def fakeproc_machine(request: pytest.FixtureRequest, _fakeproc_choice: dict[str,
     """A guest in this process, without a mount: see `fakeproc.Machine`."""
     from fakeproc.api.machine import Machine  # noqa: PLC0415
 
-    machine = Machine(**_choice_of(request, _fakeproc_choice))
+    choice = _choice_of(request, _fakeproc_choice)
+    choice.pop("sizes", None)  # its files are read to the end, and have no size
+    machine = Machine(**choice)
     _watch(request.node, "fakeproc_machine", machine)
     return machine
 

@@ -26,7 +26,9 @@ from fakeproc.profiles.select import (
     DEFAULT_PROFILE,
     ClockKind,
     ProfileChoice,
+    SizesKind,
     checked_clock,
+    checked_sizes,
     chosen,
 )
 
@@ -55,8 +57,9 @@ class Guest(Console):
     It is served by a process of its own, which ends with this one, however
     that ends.  `profile` is the name of one that is built in, the path of a
     file, or a `fakeproc.Profile`; `kernel`, `cpus` and `seed` are what is to
-    be different about it.  With `allow_other`, other users may look, as far as
-    the modes of the files let them.
+    be different about it.  With `sizes="kernel"` the files of /proc report a size
+    of 0, as procfs does, and not the length of their text.  With `allow_other`,
+    other users may look, as far as the modes of the files let them.
     """
 
     def __init__(
@@ -67,10 +70,12 @@ class Guest(Console):
         cpus: int | None = None,
         clock: ClockKind = "manual",
         seed: int | None = None,
+        sizes: SizesKind = "length",
         allow_other: bool = False,
     ) -> None:
         self._profile = chosen(profile, kernel, cpus, seed)
         self._clock = checked_clock(clock)
+        self._sizes = checked_sizes(sizes)
         self._allow_other = allow_other
         self._mounted: _Mounted | None = None
         self._can_run = False
@@ -86,6 +91,7 @@ class Guest(Console):
             do="mount",
             profile=self._profile.model_dump_json(by_alias=True),
             clock=self._clock,
+            sizes=self._sizes,
             allow_other=self._allow_other,
         )
         if "cannot" in answer:

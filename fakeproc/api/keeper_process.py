@@ -17,7 +17,9 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,10 +53,11 @@ class _Keeper:
         """Do what is asked."""
         if request["do"] == "mount":
             profile = Profile.model_validate_json(request["profile"])
-            return self._mount(profile, request["clock"], request["allow_other"])
+            machine = partial(Machine, profile, request["clock"], request["sizes"])
+            return self._mount(machine, request["allow_other"])
         return self._end(Path(request["root"]))
 
-    def _mount(self, profile: Profile, clock: Any, allow_other: bool) -> dict[str, Any]:
+    def _mount(self, machine: Callable[[], Machine], allow_other: bool) -> dict[str, Any]:
         root = Path(os.path.realpath(tempfile.mkdtemp(prefix="fakeproc-")))
         try:
             root.chmod(0o755)  # who may not look is refused by the files' own modes
@@ -66,7 +69,7 @@ class _Keeper:
         keeper = os.getpid()
         try:
             start(
-                lambda: Machine(profile, clock),
+                machine,
                 root,
                 allow_other,
                 lambda: adopted_by(keeper),

@@ -150,6 +150,7 @@ class MachineOptions(TypedDict):
     cpus: int | None
     seed: int | None
     clock: str | None
+    sizes: str | None
 
 
 _OPTIONS = (
@@ -184,6 +185,12 @@ _OPTIONS = (
         help="Whether time passes by itself, or only by a write to host/clock."
         f"  [default: {DEFAULT_CLOCK}]",
     ),
+    click.option(
+        "--sizes",
+        type=click.Choice(["length", "kernel"]),
+        help="What the size of a file of /proc is: the length of its text, or 0 as in the kernel, "
+        "where sendfile then copies nothing.  [default: length]",
+    ),
 )
 
 
@@ -209,7 +216,11 @@ def chosen_machine(options: MachineOptions) -> Machine:
         )
     except ProfileError as error:
         raise BadInput(str(error)) from error
-    return Machine(profile, "manual" if options["clock"] == "manual" else "real")
+    return Machine(
+        profile,
+        "manual" if options["clock"] == "manual" else "real",
+        "kernel" if options["sizes"] == "kernel" else "length",
+    )
 
 
 # -- Tables ------------------------------------------------------------------------------

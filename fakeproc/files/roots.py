@@ -67,6 +67,7 @@ def sys_root(machine: Machine) -> Directory:
         return None if found is None else class_directory(found)
 
     return Directory(
+        mode=0o555,
         entries={
             "block": empty,
             "bus": Directory(
@@ -106,7 +107,7 @@ def sys_root(machine: Machine) -> Directory:
             ),
             "module": Directory(entries={"hv_vmbus": _hv_vmbus_module(kernel)}),
             "power": empty,
-        }
+        },
     )
 
 

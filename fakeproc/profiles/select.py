@@ -8,12 +8,20 @@ from __future__ import annotations
 from os import PathLike, fspath
 from typing import TypeAlias, get_args
 
-from fakeproc.defaults import DEFAULT_PROFILE, MAX_CPUS, MAX_SEED, ClockKind
+from fakeproc.defaults import DEFAULT_PROFILE, MAX_CPUS, MAX_SEED, ClockKind, SizesKind
 from fakeproc.profiles import Profile, ProfileError, load
 from fakeproc.profiles.kernels import with_kernel
 from fakeproc.profiles.sizes import with_cpus
 
-__all__ = ["DEFAULT_PROFILE", "ClockKind", "ProfileChoice", "checked_clock", "chosen"]
+__all__ = [
+    "DEFAULT_PROFILE",
+    "ClockKind",
+    "ProfileChoice",
+    "SizesKind",
+    "checked_clock",
+    "checked_sizes",
+    "chosen",
+]
 
 ProfileChoice: TypeAlias = "str | PathLike[str] | Profile"
 
@@ -47,6 +55,15 @@ def checked_clock(clock: object) -> ClockKind:
     if clock == "real":
         return "real"
     raise ProfileError(f"clock is {' or '.join(map(repr, get_args(ClockKind)))}, not {clock!r}")
+
+
+def checked_sizes(sizes: object) -> SizesKind:
+    """A way to report lengths that exists.  Raises ProfileError."""
+    if sizes == "length":
+        return "length"
+    if sizes == "kernel":
+        return "kernel"
+    raise ProfileError(f"sizes is {' or '.join(map(repr, get_args(SizesKind)))}, not {sizes!r}")
 
 
 def _whole(name: str, value: object, least: int, most: int) -> int:

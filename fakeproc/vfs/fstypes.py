@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-__all__ = ["HOST", "PROCFS", "SYSFS", "FileSystemType"]
+__all__ = ["HOST", "PROCFS", "PROCFS_OF_NO_SIZE", "SYSFS", "FileSystemType"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,9 @@ PROCFS = FileSystemType(
         }
     ),
 )
+
+# As procfs reports it: nearly every file is 0 bytes long, and sendfile(2) copies nothing.
+PROCFS_OF_NO_SIZE = replace(PROCFS, declared_size=0)
 
 HOST = FileSystemType(
     name="host",

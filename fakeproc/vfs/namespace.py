@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Directory, Node, Symlink
-from fakeproc.vfs.fstypes import HOST, PROCFS
+from fakeproc.vfs.fstypes import HOST, PROCFS, PROCFS_OF_NO_SIZE
 from fakeproc.vfs.operations import Operations
 from fakeproc.vfs.permissions import Caller, Root
 from fakeproc.vfs.request import Boundary, request
@@ -45,8 +45,9 @@ Steps: TypeAlias = list[_Step]
 def file_systems(boundary: Boundary, caller: Callable[[], Caller]) -> dict[str, Operations]:
     """The file systems of a machine by name: proc, sys, host.  `caller` says who asks."""
     machine = boundary.machine
+    procfs = PROCFS_OF_NO_SIZE if machine.sizes == "kernel" else PROCFS
     return {
-        "proc": Operations(PROCFS, proc_root(machine), boundary, caller),
+        "proc": Operations(procfs, proc_root(machine), boundary, caller),
         "sys": SysfsOperations(sys_root(machine), boundary, caller),
         "host": Operations(HOST, host_root(machine), boundary, caller),
     }
