@@ -66,8 +66,7 @@ def load() -> ModuleType:
     reasons = []
     for name in ("mfusepy",) if wanted == "3" else ("fuse", "mfusepy"):
         try:
-            with _libfuse_3_preferred(wanted == "3"):
-                module = import_module(name)
+            module = _imported(name)
         except (ImportError, OSError, AttributeError) as error:
             # The package is not there, or its libfuse, or that is too old for it.
             reasons.append(f"{name}: {error}")
@@ -79,10 +78,17 @@ def load() -> ModuleType:
     raise BindingError(f"no FUSE library can be used: {_remedy()} ({'; '.join(reasons)})")
 
 
+def _imported(name: str) -> ModuleType:
+    if name == "fuse":
+        return import_module(name)
+    with _libfuse_3_preferred():
+        return import_module(name)
+
+
 @contextmanager
-def _libfuse_3_preferred(preferred: bool) -> Iterator[None]:
-    """Have mfusepy take libfuse 3 although libfuse 2 is there, for which it looks first."""
-    if not preferred or "FUSE_LIBRARY_NAME" in os.environ:
+def _libfuse_3_preferred() -> Iterator[None]:
+    """Have mfusepy take libfuse 3 where it is there; it would look for libfuse 2 first."""
+    if "FUSE_LIBRARY_NAME" in os.environ or find_library("fuse3") is None:
         yield
         return
     os.environ["FUSE_LIBRARY_NAME"] = "fuse3"
@@ -95,9 +101,9 @@ def _libfuse_3_preferred(preferred: bool) -> Iterator[None]:
 def _remedy() -> str:
     """What to install, for the libfuse that is there, or that can be had."""
     if find_library("fuse") is not None:
-        return "libfuse 2 is installed; it takes the Python package fusepy"
+        return "install the Python package fusepy, for the libfuse 2 that is here"
     if find_library("fuse3") is not None:
-        return "libfuse 3 is installed; it takes the Python package mfusepy"
+        return "install the Python package mfusepy, for the libfuse 3 that is here"
     return "install the system package fuse3, and the Python package mfusepy"
 
 

@@ -68,7 +68,11 @@ def _descendants(spared: int | None) -> set[int]:
 
 
 def _parents() -> list[tuple[int, int]]:
-    """Every process and its parent, from /proc/<pid>/stat; the dead are left out."""
+    """Every process and its parent, from /proc/<pid>/stat; the dead are left out.
+
+    (psutil takes as long, 5 ms beside a hundred processes, but 29 ms more to be
+    imported, a twelfth of a run, and counts those that have ended.)
+    """
     found = []
     for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of names, in a loop
         if not name.isdigit():

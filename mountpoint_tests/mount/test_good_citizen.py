@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from conftest import CommandLine, mounts_below
 
-from fakeproc.mount import umount
-
 FAKEPROC = (sys.executable, "-m", "fakeproc")
 
 
@@ -450,12 +448,3 @@ def test_umount_takes_a_mountpoint_or_all(own, place) -> None:
         done = own(*arguments)
         assert done.returncode == 2
         assert "give either MOUNTPOINT or --all" in done.stderr
-
-
-def test_a_daemon_that_hangs_is_killed_when_patience_ends(own, place, monkeypatch) -> None:
-    own("mount", place)
-    (mount,) = json.loads(own("list", "--json").stdout)
-    os.kill(mount["pid"], signal.SIGSTOP)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(own.run_directory))
-    assert umount.end_mount(place, patience=0.05).killed
-    assert files_of(own) == []

@@ -13,10 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import REPOSITORY, mounts_below, tear_down
+
+from fakeproc.cli.main import command
+from fakeproc.mount import umount
 
 FILE = "proc/irq/39/smp_affinity"
 DEAD = "not connected|connection abort"  # ENOTCONN; ECONNABORTED for what was under way
@@ -263,12 +268,15 @@ def test_umount_after_kill_without_an_entry(fresh_guest) -> None:
     assert fresh_guest.cli("umount", fresh_guest.root).stdout.endswith(f"{pid}) had died\n")
 
 
-def test_umount_of_a_daemon_that_hangs(fresh_guest) -> None:
+def test_umount_of_a_daemon_that_hangs(fresh_guest, monkeypatch) -> None:
     pid = fresh_guest.pid
     os.kill(pid, signal.SIGSTOP)
-    done = fresh_guest.cli("umount", fresh_guest.root)
-    assert done.returncode == 0
-    assert f"its daemon (process {pid}) did not end by itself and was killed" in done.stdout
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(fresh_guest.cli.run_directory))
+    # The command, but for how long it waits.
+    monkeypatch.setattr(umount, "end_mount", partial(umount.end_mount, patience=0.05))
+    done = CliRunner().invoke(command, ["umount", str(fresh_guest.root)])
+    assert done.exit_code == 0, done.output
+    assert f"its daemon (process {pid}) did not end by itself and was killed" in done.output
     assert not is_running(pid)
     assert is_as_it_was(fresh_guest.root)
 
@@ -804,6 +812,19 @@ def test_libfuse_3_is_taken_where_it_alone_is_there(cli, tmp_path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "mfusepy\n"
+
+
+@pytest.mark.usefixtures("_as_root")
+def test_libfuse_3_is_taken_where_libfuse_2_cannot_be_loaded(cli, tmp_path) -> None:
+    (tmp_path / "nothing").touch()
+    done = in_a_namespace(
+        cli.environment,
+        "for library in $(ldconfig -p | sed -n 's/.*libfuse.so.2.*=> //p'); do",
+        f"    mount --bind {tmp_path}/nothing $library",
+        "done",
+        f"{sys.executable} -c 'from fakeproc.mount import libfuse as l; print(l.major(l.load()))'",
+    )
+    assert (done.stdout, done.stderr) == ("3\n", "")
 
 
 def test_a_version_of_libfuse_that_is_none_is_a_sentence(cli, tmp_path) -> None:

@@ -252,7 +252,7 @@ def test_without_fuse_it_is_a_skip_that_says_what_is_missing(project, monkeypatc
     run = project.runpytest_subprocess("-rs")
     run.assert_outcomes(skipped=2, passed=1)
     sentence = (
-        "fakeproc cannot mount a guest here: there is no usable FUSE library: install *fuse3*"
+        "fakeproc cannot mount a guest here: no FUSE library can be used: install *fuse*hidden*"
     )
     run.stdout.fnmatch_lines([f"*{sentence}"])
     run = project.runpytest_subprocess("--fakeproc-required")
