@@ -6,15 +6,15 @@ import dataclasses
 import errno
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import facts
 from mkdocs.structure.files import File
 
-from fakeproc import pytest_plugin
+from fakeproc import personality, pytest_plugin
 from fakeproc.files.host import commands as host_commands
-from fakeproc.guest import personality
+from fakeproc.files.kernels import versions
 from fakeproc.host.faults import Fault
 from fakeproc.profiles.kernels import KERNELS
 from fakeproc.protocol.classes import CLASS_GUIDS
@@ -177,21 +177,14 @@ MORE_OF_THE_CONSOLE = {
 def kernels_page() -> str:
     """The kernels, and what differs between them."""
     names = [(f"`{name}`", version, series) for name, (version, series) in KERNELS.items()]
-    said = KERNEL_FACTS | facts.comments(personality.Version, on_lines_above=False)
-    versions = personality.VERSIONS
-    rows = []
-    for field in dataclasses.fields(personality.Version):
-        values = [_shown(field.name, getattr(v, field.name)) for v in versions.values()]
-        before = ["", *values]
-        cells = ["" if value == before[at] else value for at, value in enumerate(values)]
-        if len(set(values)) > 1:
-            rows.append((f"`{field.name}`", plain(said.get(field.name, "")), *cells))
     return (
         "# Kernels\n\nA guest runs one of these, as its profile says or `--kernel` does.\n\n"
         + table(("name", "Linux", "the series"), names)
-        + "\n## What differs\n\nStraight from `fakeproc/guest/personality.py`; an empty cell is "
+        + "\n## What a kernel does\n\nStraight from `fakeproc/personality.py`; an empty cell is "
         "as the one before it.\n\n"
-        + table(("what", "meaning", *versions), rows)
+        + _differences(personality.Version, personality.VERSIONS)
+        + "\n## What its files look like\n\nStraight from `fakeproc/files/kernels/versions.py`.\n\n"
+        + _differences(versions.Shown, versions.SHOWN)
         + "\n## What was done with the series\n\n"
         + table(
             ("series", *(f"`{field.name}`" for field in dataclasses.fields(personality.Series))),
@@ -201,6 +194,21 @@ def kernels_page() -> str:
             ),
         )
     )
+
+
+def _differences(of: type, rows_of: Mapping[str, object]) -> str:
+    """A row for each field in which the versions differ."""
+    said = KERNEL_FACTS | facts.comments(of, on_lines_above=False)
+    rows = []
+    for field in dataclasses.fields(of):
+        if field.name == "hotplug_states":  # whole texts
+            continue
+        values = [_shown(field.name, getattr(row, field.name)) for row in rows_of.values()]
+        before = ["", *values]
+        cells = ["" if value == before[at] else value for at, value in enumerate(values)]
+        if len(set(values)) > 1:
+            rows.append((f"`{field.name}`", plain(said.get(field.name, "")), *cells))
+    return table(("what", "meaning", *rows_of), rows)
 
 
 def _shown(name: str, value: object) -> str:
@@ -217,7 +225,7 @@ def _shown(name: str, value: object) -> str:
     return "by its size" if value is None else f"`{value}`"
 
 
-# What personality.py says of a group of fields, or takes for granted.
+# What the tables say of a group of fields, or take for granted.
 KERNEL_FACTS = {
     "interrupts_layout": "the layout of `/proc/interrupts`: that of this version",
     "unsettable_affinity_errno": "the error of a write to an affinity that user space may not set",

@@ -297,7 +297,12 @@ class Attributes(Generic[T]):
     def store(self, function: Store[T], /) -> Store[T]: ...
     @overload
     def store(
-        self, /, *, name: str | None = None, mode: Mode[T] | None = None
+        self,
+        /,
+        *,
+        name: str | None = None,
+        mode: Mode[T] | None = None,
+        visible: Callable[[T], bool] | None = None,
     ) -> Callable[[Store[T]], Store[T]]: ...
     def store(
         self,
@@ -306,12 +311,14 @@ class Attributes(Generic[T]):
         *,
         name: str | None = None,
         mode: Mode[T] | None = None,
+        visible: Callable[[T], bool] | None = None,
     ) -> Store[T] | Callable[[Store[T]], Store[T]]:
-        """Declare what one write(2) does."""
+        """Declare what one write(2) does; a file without `show` exists while `visible` says so."""
 
         def declare(store: Store[T]) -> Store[T]:
             declaration = self._declare(name or store.__name__.removesuffix("_store"))
             declaration.store = store
+            declaration.visible = declaration.visible or visible
             declaration.mode = mode if mode is not None else declaration.mode
             return store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.irq.apic import GSI_TOP, nr_irqs_at_boot
+from fakeproc.guest.irq.apic import GSI_TOP, ApicChip, nr_irqs_at_boot
 from fakeproc.guest.irq.gic import GicChip
-from fakeproc.guest.personality import VERSIONS
+from fakeproc.personality import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
-    from fakeproc.guest.personality import Version
+    from fakeproc.personality import Version
     from fakeproc.profiles.schema import Profile
 
 __all__ = ["X86", "Architecture", "Arm64", "architecture", "counts_in_total"]
@@ -49,6 +49,7 @@ class Architecture(ABC):
 
     ipi_rows: dict[str, str]  # what calls a function elsewhere, and what wakes
     boot_cpu_unplugs: bool
+    other_chip: type[ApicChip | GicChip]  # steers what is not the VMBus's
     has_machinecheck: bool  # a device for each CPU, which comes and goes
 
     @abstractmethod
@@ -97,6 +98,7 @@ class X86(Architecture):
 
     ipi_rows = {"function": "CAL", "wake": "RES"}  # noqa: RUF012
     has_machinecheck = True
+    other_chip = ApicChip
 
     def __init__(
         self, accounting: Accounting, *, pic: bool, stimer_direct: bool, boot_cpu_unplugs: bool
@@ -156,6 +158,7 @@ class Arm64(Architecture):
     ipi_rows = {"function": "IPI1", "wake": "IPI0"}  # noqa: RUF012
     boot_cpu_unplugs = True
     has_machinecheck = False
+    other_chip = GicChip
 
     NR_IRQS = 64  # with sparse IRQs; it grows
     IPIS = 8  # numbers 1 to 8 belong to the IPIs

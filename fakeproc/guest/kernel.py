@@ -22,7 +22,7 @@ from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.log import KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.pci.functions import Pci
-from fakeproc.guest.personality import personality
+from fakeproc.personality import personality
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Kernel:
             self.architecture,
             self.log,
             migration.cpu_gone,
+            boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
         )
         self._set_up_hotplug_states(migration)
 
@@ -140,7 +141,7 @@ class Kernel:
         return f"{kernel.uname_release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
 
     def _request_other_irqs(self) -> None:
-        make = GicChip if self.profile.architecture == "arm64" else ApicChip
+        make = self.architecture.other_chip
         chips: dict[str, GicChip | ApicChip] = {}
         for wanted in self.profile.irqs:
             chip = chips.setdefault(wanted.chip, make(wanted.chip))

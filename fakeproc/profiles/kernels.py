@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from fakeproc.personality import SERIES_VERSION, VERSIONS
 from fakeproc.profiles import ProfileError
 from fakeproc.profiles.schema import Profile
 
 __all__ = ["KERNELS", "with_kernel"]
 
+# The kernel of the series' day is there for the series: without it, it shows what 6.12 shows.
 KERNELS = {
-    "rfc": ("6.10", "as meant"),
-    "rfc-as-posted": ("6.10", "as posted"),
+    "rfc": (SERIES_VERSION, "as meant"),
+    "rfc-as-posted": (SERIES_VERSION, "as posted"),
     "rfc-7.2": ("7.2", "as meant"),
-    "6.1": ("6.1", "absent"),
-    "6.12": ("6.12", "absent"),
-    "6.18": ("6.18", "absent"),
-    "7.2": ("7.2", "absent"),
+    **{version: (version, "absent") for version in VERSIONS if version != SERIES_VERSION},
 }
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fakeproc.defaults import MAX_CPUS, MAX_SEED
+from fakeproc.personality import SERIES_VERSION, VERSIONS
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.protocol.classes import CLASS_GUIDS
 
@@ -67,6 +68,14 @@ def _class_guid(value: Any) -> Any:
         ) from None
 
 
+def _linux_version(value: str) -> str:
+    """A version that has a row in the table of kernels."""
+    if value not in VERSIONS:
+        raise ValueError(f"{value!r} is none of: {', '.join(VERSIONS)}")
+    return value
+
+
+LinuxVersion = Annotated[str, AfterValidator(_linux_version)]
 Cpu = Annotated[int, Field(ge=0, lt=MAX_CPUS)]
 Count = Annotated[int, Field(ge=0, lt=1 << 32)]
 Counts = Annotated[dict[Cpu, Count], BeforeValidator(_by_cpu)]
@@ -83,7 +92,7 @@ class _Table(BaseModel):
 class Kernel(_Table):
     """Which kernel the guest runs, and what was done with the series."""
 
-    version: Literal["6.1", "6.10", "6.12", "6.18", "7.2"] = "6.10"  # of Linux
+    version: LinuxVersion = SERIES_VERSION  # of Linux
     # What was done with the series: nothing; what it was meant to do; what was
     # posted, to the letter.
     series: Literal["absent", "as meant", "as posted"] = "as meant"
@@ -93,7 +102,7 @@ class Kernel(_Table):
     # What built it, for /proc/version.
     compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
     cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"  # /proc/cmdline
-    max_cpus: int = Field(default=8192, ge=MAX_CPUS)  # CONFIG_NR_CPUS
+    max_cpus: int = Field(default=8192, ge=1, le=8192)  # CONFIG_NR_CPUS
 
     @property
     def uname_release(self) -> str:

@@ -38,7 +38,6 @@ ABSENT = {
     r"/power/(async|runtime_active_kids|runtime_enabled|runtime_usage)$": "PM_ADVANCED_DEBUG",
     r"/cpu/enabled$": "since 6.11",
     r"/firmware_node$": "the ACPI processor objects are not in the tree",
-    r"/vulnerabilities/(indirect_target_selection|tsa|vmscape)$": "found after 6.10",
     r"/node0/memory\d+$": "the blocks of memory are not in the tree",
 }
 # What this guest has and the capture has not, and why.

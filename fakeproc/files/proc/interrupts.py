@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.files.proc.interrupts_layout import LAYOUTS, ArchRow, arch_rows
+from fakeproc.files.kernels.architectures import architecture_files
+from fakeproc.files.kernels.versions import shown
+from fakeproc.files.proc.interrupts_layout import LAYOUTS
 from fakeproc.files.text.records import end_of_line
 from fakeproc.files.tree import Attribute
 from fakeproc.guest.cpus import cpus_in
@@ -17,6 +19,7 @@ from fakeproc.guest.irq.core import U32
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fakeproc.files.kernels.interrupts_rows import ArchRow
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.guest.kernel import Kernel
 
@@ -52,10 +55,10 @@ class _Table:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._layout = LAYOUTS[kernel.personality.version.interrupts_layout]
+        self._layout = LAYOUTS[shown(kernel).interrupts_layout]
         self._column = {cpu: at for at, cpu in enumerate(cpus_in(kernel.cpus.online))}
         self._width = self._layout.label_width(kernel)
-        self._shows_level = kernel.profile.architecture == "arm64"
+        self._architecture = architecture_files(kernel)
 
     def render(self) -> bytes:
         """The whole text."""
@@ -63,7 +66,7 @@ class _Table:
         header += b"".join(b"CPU%-8d" % cpu for cpu in self._column)
         descs = self._kernel.irqs.descs
         rows = [self._irq_row(descs[irq]) for irq in sorted(descs) if self._has_row(descs[irq])]
-        for row in arch_rows(self._kernel):
+        for row in self._architecture.interrupts_rows(self._kernel):
             counts: Mapping[int, int] = self._kernel.accounting.arch.get(row.label, {})
             if self._layout.shows(row, counts):
                 rows.append(self._arch_row(row, counts))
@@ -76,7 +79,7 @@ class _Table:
 
     def _irq_row(self, desc: IrqDesc) -> bytes:
         layout, width = self._layout, self._width
-        level = f" {desc.trigger.capitalize():<8s}" if self._shows_level else ""
+        level = f" {desc.trigger.capitalize():<8s}" if self._architecture.shows_level else ""
         flow = f"-{desc.flow_name:<8s}" if desc.flow_name else ""
         actions = f"  {', '.join(desc.actions)}" if desc.actions else ""
         return b"%*d%s%s%s%s" % (

@@ -1,116 +1,23 @@
-"""How /proc/interrupts is laid out, by kernel version and by architecture.
+"""How /proc/interrupts is laid out, by kernel version.
 
-`Version.interrupts_layout` names the layout; each states what it changed, in
+`Shown.interrupts_layout` names the layout; each states what it changed, in
 which release.  Every cell is eleven bytes wide in all of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from fakeproc.files.kernels.architectures import architecture_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fakeproc.files.kernels.interrupts_rows import ArchRow
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.guest.kernel import Kernel
 
-__all__ = ["LAYOUTS", "ArchRow", "Layout", "arch_rows", "label_width"]
-
-
-class ArchRow(NamedTuple):
-    """A row that is no Linux interrupt; without text it is one number for the machine."""
-
-    label: str
-    text: str | None
-    hidden_at_zero: bool = False  # until its first event
-
-
-X86_ROWS = (
-    ArchRow("NMI", "Non-maskable interrupts"),
-    ArchRow("LOC", "Local timer interrupts"),
-    ArchRow("SPU", "Spurious interrupts"),
-    ArchRow("PMI", "Performance monitoring interrupts"),
-    ArchRow("IWI", "IRQ work interrupts"),
-    ArchRow("RTR", "APIC ICR read retries"),
-    ArchRow("RES", "Rescheduling interrupts"),
-    ArchRow("CAL", "Function call interrupts"),
-    ArchRow("TLB", "TLB shootdowns"),
-    ArchRow("TRM", "Thermal event interrupts"),
-    ArchRow("THR", "Threshold APIC interrupts"),
-    ArchRow("DFR", "Deferred Error APIC interrupts"),
-    ArchRow("MCE", "Machine check exceptions"),
-    ArchRow("MCP", "Machine check polls"),
-    ArchRow("HYP", "Hypervisor callback interrupts"),
-    ArchRow("HRE", "Hyper-V reenlightenment interrupts"),
-    ArchRow("HVS", "Hyper-V stimer0 interrupts"),
-    ArchRow("ERR", None),
-    ArchRow("MIS", None),
-    ArchRow("PIN", "Posted-interrupt notification event"),
-    ArchRow("NPI", "Nested posted-interrupt event"),
-    ArchRow("PIW", "Posted-interrupt wakeup event"),
-)
-
-# v7.2 hides what never happens, gives ERR and MIS a column for each CPU, and
-# leaves DFR to AMD; v7.0 added VPMI (commit a05385d84b2a).
-X86_ROWS_7_2 = (
-    *(
-        row._replace(hidden_at_zero=row.label in {"SPU", "RTR"})
-        for row in X86_ROWS
-        if row.label not in {"DFR", "ERR", "MIS"}
-    ),
-    ArchRow("VPMI", "Perf Guest Mediated PMI"),
-    ArchRow("ERR", "PIC/APIC error interrupts", hidden_at_zero=True),
-    ArchRow("MIS", "Misrouted IO/APIC interrupts", hidden_at_zero=True),
-)
-
-# arch/arm64/kernel/smp.c: ipi_types[], and the error count.
-_ARM64_IPIS = {
-    "6.1": (
-        "Rescheduling interrupts",
-        "Function call interrupts",
-        "CPU stop interrupts",
-        "CPU stop (for crash dump) interrupts",
-        "Timer broadcast interrupts",
-        "IRQ work interrupts",
-        "CPU wake-up interrupts",
-    ),
-    # v6.7: no wake-up, backtraces and KGDB
-    "6.10": (
-        "Rescheduling interrupts",
-        "Function call interrupts",
-        "CPU stop interrupts",
-        "CPU stop (for crash dump) interrupts",
-        "Timer broadcast interrupts",
-        "IRQ work interrupts",
-        "CPU backtrace interrupts",
-        "KGDB roundup interrupts",
-    ),
-    # v6.12: stopping by a pseudo-NMI, also for a crash dump
-    "6.12": (
-        "Rescheduling interrupts",
-        "Function call interrupts",
-        "CPU stop interrupts",
-        "CPU stop NMIs",
-        "Timer broadcast interrupts",
-        "IRQ work interrupts",
-        "CPU backtrace interrupts",
-        "KGDB roundup interrupts",
-    ),
-}
-
-
-def arch_rows(kernel: Kernel) -> tuple[ArchRow, ...]:
-    """The architecture's rows, in order."""
-    version = kernel.personality.version
-    if kernel.profile.architecture == "arm64":
-        texts = _ARM64_IPIS[version.arm64_ipis]
-        ipis = (ArchRow(f"IPI{number}", text) for number, text in enumerate(texts))
-        return (*ipis, ArchRow("Err", None))
-    rows = X86_ROWS_7_2 if version.interrupts_layout == "7.2" else X86_ROWS
-    if kernel.profile.stimer_direct:
-        return rows
-    # ms_hyperv_init_platform installs these vectors only where the host has the feature.
-    return tuple(row for row in rows if row.label not in {"HRE", "HVS"})
+__all__ = ["LAYOUTS", "Layout", "label_width"]
 
 
 def label_width(nr_irqs: int, least: int) -> int:
@@ -165,7 +72,7 @@ class Aligned(Layout):
     def label_width(self, kernel: Kernel) -> int:
         """On x86 the clip of nr_irqs early at boot counts too, unless it clips nothing."""
         width = super().label_width(kernel)
-        if kernel.profile.architecture == "x86_64":
+        if architecture_files(kernel).clips_nr_irqs:
             clip = 256 * kernel.cpus.nr_cpu_ids
             if clip < 256 + 64 * kernel.profile.kernel.max_cpus:
                 width = max(width, label_width(clip, self.least_width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import Irq, list_line, mask_line
 from fakeproc.files.text.bitmap import parse_list, parse_mask
 from fakeproc.files.tree import Attributes, ProcDirectory, numbered
@@ -53,8 +54,7 @@ def _is_settable(irq: Irq) -> bool:
 
 def _affinity_mode(irq: Irq) -> int:
     """Who may write the affinity."""
-    version = irq.kernel.personality.version
-    return 0o644 if _is_settable(irq) else version.unsettable_affinity_mode
+    return 0o644 if _is_settable(irq) else shown(irq.kernel).unsettable_affinity_mode
 
 
 @IRQ.show(mode=_affinity_mode)
@@ -118,7 +118,7 @@ def _one_irq(kernel: Kernel, desc: IrqDesc) -> ProcDirectory:
         (IRQ.on(Irq(kernel, desc), desc),),
         actions,
         owner=desc,
-        nlink_counts_files=kernel.personality.version.nlink_counts_files,
+        nlink_counts_files=shown(kernel).nlink_counts_files,
     )
 
 
@@ -136,5 +136,5 @@ def irq_directory(kernel: Kernel) -> ProcDirectory:
     return ProcDirectory(
         (DEFAULT.on(kernel),),
         listings=(numbered(numbers, make),),
-        nlink_counts_files=kernel.personality.version.nlink_counts_files,
+        nlink_counts_files=shown(kernel).nlink_counts_files,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from errno import EBUSY, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
+from fakeproc.files.kernels.architectures import architecture_files
+from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import Cpu, list_line
 from fakeproc.files.sys.cpu_busy import holders_explained
 from fakeproc.files.sys.cpu_topology import topology_directory
@@ -20,32 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__: list[str] = []
-
-CRASH_NOTES_SIZE = 368  # room for the registers, with an ELF note around them
-
-# `cpuhp_hp_states` by number, as the 6.12 capture has them, with what Hyper-V adds.
-HOTPLUG_STATES = """
-0 offline              1 threads:prepare        2 perf:prepare          8 x86/mce:dead
-11 slub:dead           13 mm/writeback:dead     14 mm/vmstat:dead       15 softirq:dead
-20 irq_poll:dead       21 block/softirq:dead    22 block/bio:dead       23 acpi/cpu-drv:dead
-25 block/mq:dead       26 fs/buffer:dead        27 printk:dead          28 mm/memctrl:dead
-29 lib/percpu_cnt:dead 30 lib/radix:dead        31 mm/page_alloc:pcp    32 net/dev:dead
-34 iommu/iova:dead     37 random:prepare        38 workqueue:prepare    40 hrtimers:prepare
-42 smpcfd:prepare      43 relay:prepare         45 RCU/tree:prepare     53 base/topology:prepare
-56 trace/RB:prepare    57 mm/zsmalloc:prepare   61 timers:prepare       62 tmigr:prepare
-64 fork:vm_stack_cache 65 crash/cpuhp           85 cpu:kick_ap          86 cpu:bringup
-87 idle:dead           88 ap:offline            89 x86/cachectrl:starting
-90 sched:starting      91 RCU/tree:dying        132 clockevents/hyperv/stimer:starting
-139 smpcfd:dying       140 hrtimers:dying       141 tick:dying          144 ap:online
-145 cpu:teardown       147 x86/hyperv_init:online                       149 sched:waitempty
-150 smpboot/threads:online                      151 irq/affinity:online 152 block/mq:online
-155 perf:online        186 tmigr:online         187 lockup_detector:online
-188 workqueue:online   189 random:online        190 RCU/tree:online     191 base/cacheinfo:online
-192 mm/writeback:online                         193 mm/vmstat:online    194 padata:online
-195 mm/compaction:online                        196 io-wq/online        197 lib/percpu_cnt:online
-198 leds/trigger:starting                       199 acpi/cpu-drv:online 200 x86/mce:online
-201 printk:online      202 hyperv/vmbus:online  235 sched:active        236 online
-"""
 
 # What a guest that is shown no mitigations of the hardware says of a bug it is said to have,
 # the bug being the word of /proc/cpuinfo (`arch/x86/kernel/cpu/bugs.c`).
@@ -82,6 +58,7 @@ SMT = Attributes[Kernel]()
 CPUIDLE = Attributes[Kernel]()
 CPU = Attributes[Cpu]()
 HOTPLUG = Attributes[Cpu]()
+REGS = Attributes[Cpu]()
 
 
 # /sys/devices/system/cpu
@@ -120,7 +97,7 @@ def isolated_show(kernel: Kernel) -> str:
 @ROOT.show
 def nohz_full_show(kernel: Kernel) -> str:
     """No `nohz_full=`: on some kernels a null pointer, printed as wide as the mask has bits."""
-    if kernel.profile.architecture in kernel.personality.version.nohz_full_null:
+    if kernel.profile.architecture in shown(kernel).nohz_full_null:
         return f"{'(null)':>{kernel.cpus.nr_cpu_ids}}\n"
     return "\n"
 
@@ -133,7 +110,11 @@ def kernel_max_show(kernel: Kernel) -> str:
 
 def _has(name: str) -> Callable[[Kernel], bool]:
     """Whether the kernel has a file that came after 6.1."""
-    return lambda kernel: name in kernel.personality.version.cpu_files
+    return lambda kernel: name in _later_files(kernel)
+
+
+def _later_files(kernel: Kernel) -> frozenset[str]:
+    return architecture_files(kernel).cpu_files(shown(kernel))
 
 
 @ROOT.show(visible=_has("enabled"))
@@ -161,9 +142,9 @@ def modalias_show(kernel: Kernel) -> str:
 
 
 @STATES.show
-def states_show(_kernel: Kernel) -> str:
+def states_show(kernel: Kernel) -> str:
     """The steps between offline and online."""
-    words = iter(HOTPLUG_STATES.split())
+    words = iter(shown(kernel).hotplug_states[kernel.profile.architecture].split())
     return "".join(f"{number:>3}: {name}\n" for number, name in zip(words, words, strict=True))
 
 
@@ -178,8 +159,8 @@ def active_show(kernel: Kernel) -> str:
 @SMT.show
 def control_show(kernel: Kernel) -> str:
     """Whether the second threads may run."""
-    if kernel.profile.architecture == "arm64":
-        return "notimplemented\n"  # CONFIG_HOTPLUG_SMT is off there
+    if not architecture_files(kernel).has_hotplug_smt:
+        return "notimplemented\n"
     return "on\n" if kernel.profile.cpus.threads_per_core > 1 else "notsupported\n"
 
 
@@ -195,7 +176,7 @@ def control_store(kernel: Kernel, data: bytes) -> None:
     takes_number = kernel.personality.version.smt_takes_number
     known = word(data) in {"on", "off", "forceoff"}
     # Where it takes numbers, whether there are threads is looked at first.
-    if kernel.profile.architecture == "arm64" or (most == 1 and (known or takes_number)):
+    if not architecture_files(kernel).has_hotplug_smt or (most == 1 and (known or takes_number)):
         raise OSError(ENODEV, "the cores have one thread")
     threads = {"on": most, "off": 1, "forceoff": 1}.get(word(data))
     if threads is None and not takes_number:
@@ -263,10 +244,7 @@ def _vulnerabilities(kernel: Kernel) -> Directory:
         name: text if bug in bugs else "Not affected"
         for name, (bug, text) in VULNERABILITIES.items()
     }
-    for file in kernel.personality.version.cpu_files:
-        directory, _, name = file.rpartition("/")
-        if directory == "vulnerabilities":
-            texts[name] = "Not affected"
+    texts |= dict.fromkeys(shown(kernel).vulnerabilities, "Not affected")
     return Directory(entries={name: constant(f"{text}\n") for name, text in texts.items()})
 
 
@@ -295,8 +273,7 @@ def cpu_online_store(it: Cpu, data: bytes) -> None:
 
 def _has_capacity(it: Cpu) -> bool:
     """While it runs: on arm64 always, on x86 on newer kernels."""
-    known = it.kernel.profile.architecture == "arm64" or _has("cpu_capacity")(it.kernel)
-    return known and it.kernel.cpus.is_online(it.cpu)
+    return "cpu_capacity" in _later_files(it.kernel) and it.kernel.cpus.is_online(it.cpu)
 
 
 @CPU.show(visible=_has_capacity)
@@ -312,9 +289,9 @@ def crash_notes_show(it: Cpu) -> str:
 
 
 @CPU.show(mode=0o400)
-def crash_notes_size_show(_it: Cpu) -> str:
-    """The room there."""
-    return f"{CRASH_NOTES_SIZE}\n"
+def crash_notes_size_show(it: Cpu) -> str:
+    """The room there, in bytes."""
+    return f"{architecture_files(it.kernel).crash_notes_size}\n"
 
 
 @HOTPLUG.show
@@ -357,6 +334,25 @@ def fail_store(_it: Cpu, data: bytes) -> None:
         raise OSError(EINVAL, "failing states are not emulated")
 
 
+@REGS.show
+def midr_el1_show(it: Cpu) -> str:
+    """The main ID register: implementer, variant, architecture, part and revision."""
+    return f"0x{it.kernel.profile.cpus.midr:016x}\n"
+
+
+@REGS.show
+def revidr_el1_show(_it: Cpu) -> str:
+    """The revision ID register: nothing beyond `midr_el1`."""
+    return f"0x{0:016x}\n"
+
+
+def _regs(it: Cpu, device: CpuDevice) -> Directory | None:
+    """`arch/arm64/kernel/cpuinfo.c: cpuregs_id_attrs`, while the CPU runs."""
+    if not architecture_files(it.kernel).has_identification or not it.kernel.cpus.is_online(it.cpu):
+        return None
+    return Directory(entries={"identification": Directory((REGS.on(it, device),))})
+
+
 @shows(CpuDevice)
 def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
     """/sys/devices/system/cpu/cpuN."""
@@ -371,6 +367,7 @@ def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
         (CPU.on(it, device),),
         {
             "hotplug": lambda: Directory((HOTPLUG.on(it, device),)),
+            "regs": lambda: _regs(it, device),
             node.name: link(device, node),
             "topology": topology,
         },

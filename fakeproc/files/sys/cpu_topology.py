@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from fakeproc.files.kernels.architectures import architecture_files
+from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import Cpu, list_line, mask_line
 from fakeproc.files.sys.device import shows
 from fakeproc.files.tree import Attributes, Directory
@@ -15,12 +17,20 @@ from fakeproc.guest.base.cacheinfo import CacheDevice
 from fakeproc.guest.kernel import Kernel
 from fakeproc.profiles.schema import Cache
 
-__all__ = ["LIST_SIZE", "MASK_SIZE", "topology_directory"]
+__all__ = ["list_size", "mask_size", "topology_directory"]
 
-# CPUMAP_FILE_MAX_BYTES and CPULIST_FILE_MAX_BYTES (`include/linux/cpumask.h`): the st_size of
-# binary attributes, which are as long as the longest text that 8192 CPUs can need.
-MASK_SIZE = 4096
-LIST_SIZE = 8192 * 7 // 2
+PAGE_SIZE = 4096
+
+
+def mask_size(kernel: Kernel) -> int:
+    """CPUMAP_FILE_MAX_BYTES (`include/linux/cpumask.h`): st_size of a binary mask."""
+    return max(PAGE_SIZE, kernel.profile.kernel.max_cpus * 9 // 32)
+
+
+def list_size(kernel: Kernel) -> int:
+    """CPULIST_FILE_MAX_BYTES: st_size of a binary list, the longest that NR_CPUS can need."""
+    return max(PAGE_SIZE, kernel.profile.kernel.max_cpus * 7 // 2)
+
 
 NO_CLUSTER = 0xFFFF  # BAD_APICID
 
@@ -66,16 +76,21 @@ def _cluster(it: Cpu) -> int:
     return _core(it) if level_2 is None else level_2.shared
 
 
+def _has_dies(it: Cpu) -> bool:
+    return architecture_files(it.kernel).has_dies
+
+
 @TOPOLOGY.show
 def physical_package_id_show(it: Cpu) -> str:
     """The number of the package."""
     return f"{it.kernel.cpus.package_of(it.cpu)}\n"
 
 
-@TOPOLOGY.show
+@TOPOLOGY.show(visible=_has_dies)
 def die_id_show(it: Cpu) -> str:
-    """The number of the die: a package is one, and since 6.9 they are counted together."""
-    return f"{it.kernel.cpus.package_of(it.cpu)}\n"
+    """The number of the die: each package is one."""
+    package = it.kernel.cpus.package_of(it.cpu)
+    return f"{package if shown(it.kernel).counts_dies_together else 0}\n"
 
 
 @TOPOLOGY.show
@@ -93,14 +108,18 @@ def core_id_show(it: Cpu) -> str:
     return f"{it.kernel.cpus.core_of(it.cpu)}\n"
 
 
-def _define_siblings(name: str, cpus: Callable[[Cpu], int]) -> None:
+def _define_siblings(
+    name: str, cpus: Callable[[Cpu], int], visible: Callable[[Cpu], bool] | None = None
+) -> None:
     """`define_siblings_read_func`: the online ones of some CPUs, as a mask and as a list."""
 
-    @TOPOLOGY.show(name=name, size=MASK_SIZE, is_bitmap=True)
+    @TOPOLOGY.show(name=name, size=lambda it: mask_size(it.kernel), visible=visible, is_bitmap=True)
     def mask_show(it: Cpu) -> str:
         return mask_line(it.kernel, cpus(it) & it.kernel.cpus.online)
 
-    @TOPOLOGY.show(name=f"{name}_list", size=LIST_SIZE, is_bitmap=True)
+    @TOPOLOGY.show(
+        name=f"{name}_list", size=lambda it: list_size(it.kernel), visible=visible, is_bitmap=True
+    )
     def list_show(it: Cpu) -> str:
         return list_line(cpus(it) & it.kernel.cpus.online)
 
@@ -109,7 +128,7 @@ _define_siblings("thread_siblings", _core)
 _define_siblings("core_cpus", _core)
 _define_siblings("core_siblings", _package)
 _define_siblings("cluster_cpus", _cluster)
-_define_siblings("die_cpus", _package)
+_define_siblings("die_cpus", _package, _has_dies)
 _define_siblings("package_cpus", _package)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from errno import EINVAL
 from typing import NamedTuple
 
+from fakeproc.files.kernels.architectures import architecture_files
+from fakeproc.files.kernels.versions import shown
 from fakeproc.files.proc.system import meminfo
 from fakeproc.files.subjects import Node, list_line, mask_line
-from fakeproc.files.sys.cpu_topology import LIST_SIZE, MASK_SIZE
+from fakeproc.files.sys.cpu_topology import list_size, mask_size
 from fakeproc.files.sys.device import links, shows
 from fakeproc.files.text.kstrtox import parse_int
 from fakeproc.files.tree import Attributes, Directory, constant
@@ -134,13 +136,13 @@ def _online(it: Node) -> int:
     return it.kernel.cpus.node_mask(it.node) & it.kernel.cpus.online
 
 
-@NODE.show(size=MASK_SIZE, is_bitmap=True)
+@NODE.show(size=lambda it: mask_size(it.kernel), is_bitmap=True)
 def cpumap_show(it: Node) -> str:
     """Its CPUs that run."""
     return mask_line(it.kernel, _online(it))
 
 
-@NODE.show(size=LIST_SIZE, is_bitmap=True)
+@NODE.show(size=lambda it: list_size(it.kernel), is_bitmap=True)
 def cpulist_show(it: Node) -> str:
     """The same as a list."""
     return list_line(_online(it))
@@ -212,6 +214,16 @@ def compact_store(_it: Node, _data: bytes) -> None:
     """Gather free pages; whatever is written, it is tried."""
 
 
+@NODE.store(visible=lambda it: "reclaim" in shown(it.kernel).node_files)
+def reclaim_store(_it: Node, data: bytes) -> None:
+    """Reclaim so much memory (`user_proactive_reclaim`): all that is asked for can be had.
+
+    Raises OSError EINVAL for what does not begin with a size (`memparse`).
+    """
+    if not data[:1].isdigit():
+        raise OSError(EINVAL, "not a size in bytes")
+
+
 @HUGE_PAGES.show
 def nr_hugepages_show(_it: HugePages) -> str:
     """The pages of the pool: none."""
@@ -252,11 +264,21 @@ def _huge_pages(it: Node) -> Directory:
     )
 
 
+def _optional(kernel: Kernel) -> dict[str, Directory]:
+    """The directories that not every kernel has."""
+    found = {}
+    if "memory_failure" in shown(kernel).node_files:
+        failures = ("delayed", "failed", "ignored", "recovered", "total")
+        found["memory_failure"] = Directory(entries={name: constant("0\n") for name in failures})
+    if architecture_files(kernel).has_sgx_directory:
+        found["x86"] = Directory()  # the guest has no memory for enclaves
+    return found
+
+
 @shows(NodeDevice)
 def node_files(kernel: Kernel, device: NodeDevice) -> Directory:
     """/sys/devices/system/node/nodeK."""
     cpus = kernel.cpus
-    failures = ("delayed", "failed", "ignored", "recovered", "total")
     it = Node(kernel, device.number)
     own = {
         f"cpu{cpu}": kernel.cpu_bus.devices[f"cpu{cpu}"]
@@ -266,8 +288,7 @@ def node_files(kernel: Kernel, device: NodeDevice) -> Directory:
         (NODE.on(it, device),),
         {
             "hugepages": _huge_pages(it),
-            "memory_failure": Directory(entries={name: constant("0\n") for name in failures}),
-            "x86": Directory(),  # for SGX, of which there is none
+            **_optional(kernel),
         },
         (links(device.path, own),),
     )

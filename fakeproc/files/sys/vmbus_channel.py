@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, EIO
 from typing import TYPE_CHECKING
 
+from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import DeviceChannel
 from fakeproc.files.text.kstrtox import scan_unsigned
 from fakeproc.files.tree import Attributes, Directory
@@ -151,7 +152,7 @@ def _shows_ring(it: DeviceChannel) -> bool:
 def _ring_size(it: DeviceChannel) -> int:
     """Both rings: what most take, or where it is an attribute like others what these do."""
     driver = it.channel.device.driver
-    if driver is None or not it.kernel.personality.version.ring_is_attribute:
+    if driver is None or not shown(it.kernel).ring_is_attribute:
         return RING_SIZE
     return 2 * driver.ring_size_of(it.channel.device)
 

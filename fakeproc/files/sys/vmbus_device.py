@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import Device, device_path
 from fakeproc.files.sys.pci import pci_bus_directory
 from fakeproc.files.sys.power import device_power_directory
@@ -96,11 +97,11 @@ def _declare_monitor_files() -> None:
     }
 
     def show(value: Callable[[Monitor], int]) -> Callable[[Device], str]:
-        def shown(it: Device) -> str:
+        def index_show(it: Device) -> str:
             monitor = it.device.offer.monitor
             return f"{value(monitor) if monitor else 0}\n"
 
-        return shown
+        return index_show
 
     DEVICE.show(name="monitor_id", visible=_has_monitor)(show(lambda monitor: monitor.id))
     for end in ("server", "client"):
@@ -119,14 +120,14 @@ def _declare_ring_files() -> None:
     }
 
     def show(direction: str, value: Callable[[Ring], int]) -> Callable[[Device], str]:
-        def shown(it: Device) -> str:
+        def index_show(it: Device) -> str:
             primary = it.device.primary
             number = value(ring_of(primary.outbound if direction == "out" else primary.inbound))
-            if not (direction == "out" and it.kernel.personality.version.index_is_unsigned):
+            if not (direction == "out" and shown(it.kernel).index_is_unsigned):
                 number -= (number & 1 << 31) << 1  # %d of an u32
             return f"{number}\n"
 
-        return shown
+        return index_show
 
     for direction in ("out", "in"):
         for name, value in values.items():

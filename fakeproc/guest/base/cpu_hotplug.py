@@ -50,6 +50,8 @@ class Hotplug:
         architecture: Architecture,
         log: KernelLog,
         cpu_gone: Callable[[int], None],
+        *,
+        boot_cpu_has_target: bool,
     ) -> None:
         self._timeline = timeline
         self._cpus = cpus
@@ -67,6 +69,8 @@ class Hotplug:
             cpu: CPUHP_ONLINE if cpus.is_online(cpu) else CPUHP_OFFLINE
             for cpu in cpus_in(cpus.present)
         }
+        if not boot_cpu_has_target:
+            self._target[0] = CPUHP_OFFLINE
 
     def setup_state(
         self,

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.irq.core import IrqCore
     from fakeproc.guest.log import KernelLog
     from fakeproc.guest.pci.functions import Pci
-    from fakeproc.guest.personality import Personality
+    from fakeproc.personality import Personality
     from fakeproc.timeline import Sleeper, Timeline
 
 __all__ = ["Vmbus"]

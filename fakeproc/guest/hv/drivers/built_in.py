@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import Driver
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.guest.pci.functions import Pci
-    from fakeproc.guest.personality import Version
+    from fakeproc.personality import Version
 
 __all__ = ["built_in_drivers", "device_type"]
 

@@ -1,19 +1,17 @@
-"""What differs from kernel to kernel, as data: nothing else asks for a version.
+"""What one kernel does that another does not, as data: nothing else asks for a version.
 
 Two facts make a personality: the kernel's version, and what was done with the
 series.  Each version is stated by its differences from the one before, with
-the release and, where it is known, the commit that made them.
+the release and, where it is known, the commit that made them.  What its files look
+like is in `files/kernels/versions.py`; a version has a row in both.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from errno import EIO, EPERM
-from typing import Literal, TypeAlias
 
-__all__ = ["VERSIONS", "Personality", "Series", "Version", "personality"]
-
-InterruptsLayout: TypeAlias = Literal["6.1", "6.13", "7.2"]
+__all__ = ["SERIES_VERSION", "VERSIONS", "Personality", "Series", "Version", "personality"]
 
 _PROTOCOLS = ((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4))
 
@@ -22,19 +20,13 @@ _PROTOCOLS = ((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4))
 class Version:
     """How one version of Linux behaves, the series aside."""
 
-    # /proc/interrupts and /proc/stat
-    interrupts_layout: InterruptsLayout
-    arm64_ipis: Literal["6.1", "6.10", "6.12"]  # which IPIs arm64 has
+    # Interrupts
     row_needs_action: bool  # else a row with a count stays when its action goes
     counts_tlb_in_intr: bool  # whether `intr` sums every row of the architecture
-    # /proc/irq
     unsettable_affinity_errno: int
-    unsettable_affinity_mode: int
-    nlink_counts_files: bool  # of directories in procfs
     # CPUs
+    boot_cpu_has_target: bool  # cpu0/hotplug/target is not 0 before its first move
     bool_takes_enable: bool  # kstrtobool: e(nable) and d(isable)
-    cpu_files: frozenset[str]  # in /sys/devices/system/cpu, beyond those of 6.1
-    nohz_full_null: frozenset[str]  # architectures that print (null) where it is not set
     cpu0_hotplug: bool  # whether this boot parameter gives x86's cpu0 an `online`
     smt_takes_number: bool  # smt/control: threads a core
     # VMBus
@@ -43,8 +35,6 @@ class Version:
     fcopy_driver: str
     parses_before_version: bool  # target_cpu_store, without the series
     rebinds_when_offlining: bool  # without the series
-    ring_is_attribute: bool  # channels/<relid>/ring belongs to the group
-    index_is_unsigned: bool  # out_read_index and out_write_index
     # vPCI
     pci_msi_chip: str  # {address} is the function's
     pci_domain_upwards: bool  # on a collision: the next above, not the lowest
@@ -72,16 +62,11 @@ class Personality:
 
 
 V6_1 = Version(
-    interrupts_layout="6.1",
-    arm64_ipis="6.1",
     row_needs_action=False,
     counts_tlb_in_intr=False,
     unsettable_affinity_errno=EIO,
-    unsettable_affinity_mode=0o644,
-    nlink_counts_files=False,
+    boot_cpu_has_target=False,
     bool_takes_enable=False,
-    cpu_files=frozenset(),
-    nohz_full_null=frozenset({"x86_64"}),
     cpu0_hotplug=True,
     smt_takes_number=False,
     vmbus_versions=_PROTOCOLS,
@@ -89,18 +74,14 @@ V6_1 = Version(
     fcopy_driver="hv_utils",
     parses_before_version=False,
     rebinds_when_offlining=False,
-    ring_is_attribute=False,
-    index_is_unsigned=False,
     pci_msi_chip="Hyper-V PCIe MSI",
     pci_domain_upwards=False,
 )
 V6_10 = replace(
     V6_1,
-    arm64_ipis="6.10",  # v6.7
     cpu0_hotplug=False,  # v6.5, "x86/smp: Make CPU0 not hotpluggable"
+    boot_cpu_has_target=True,  # by v6.12
     smt_takes_number=True,  # v6.6, commit 7f48405c3c34
-    # v6.6: "crash: hotplug support"
-    cpu_files=frozenset({"crash_hotplug"}),
     # v6.11, commit 540588772ed0, of the day the series was posted.  A freed
     # VMBus interrupt leaves no row: the recorded runs of the series have it so.
     row_needs_action=True,
@@ -108,39 +89,24 @@ V6_10 = replace(
 )
 V6_12 = replace(
     V6_10,
-    arm64_ipis="6.12",
     unsettable_affinity_errno=EPERM,  # v6.12, commit eb29369fa543
-    unsettable_affinity_mode=0o444,  # v6.12, commit c7718e5c76d4
-    nlink_counts_files=True,  # seen on 6.12.95; not on 6.12.117, nor on any other
-    cpu_files=V6_10.cpu_files | {"enabled"},  # v6.11
-    # By v6.12, as NR_CPUS grew: cpumasks are off the stack there, too.
-    nohz_full_null=frozenset({"x86_64", "arm64"}),
     netvsc_channels=None,  # v6.12
 )
 V6_18 = replace(
     V6_12,
-    interrupts_layout="6.13",  # v6.13, commit f9ed1f7c2e26
-    nlink_counts_files=False,
     bool_takes_enable=True,  # v6.16
-    nohz_full_null=frozenset(),  # between v6.13 and v6.18
-    # By v6.18; cpu_capacity is x86's, arm64 has always had it.
-    cpu_files=V6_12.cpu_files
-    | {"cpu_capacity", "vulnerabilities/ghostwrite", "vulnerabilities/old_microcode"},
     parses_before_version=True,  # v6.15, with vmbus_channel_set_cpu
     rebinds_when_offlining=True,  # v6.15, "hv_synic_cleanup: rebind channels"
-    ring_is_attribute=True,  # v6.16, "uio_hv_generic: Fix ring buffer sysfs creation path"
-    index_is_unsigned=True,  # v6.18
     pci_msi_chip="HV-PCI-MSIX-{address}",  # v6.17, "Switch to msi_create_parent_irq_domain"
 )
 V7_2 = replace(
     V6_18,
-    interrupts_layout="7.2",  # v7.2, irq-core-2026-06-13
     counts_tlb_in_intr=True,  # v7.2, the same
-    cpu_files=V6_18.cpu_files | {"housekeeping"},  # v6.19 or v7.0
     vmbus_versions=((6, 0), *_PROTOCOLS),  # v6.19, confidential VMBus
     pci_domain_upwards=True,  # between v6.13 and v7.2
 )
 
+SERIES_VERSION = "6.10"  # the kernel that the series was posted on
 VERSIONS = {"6.1": V6_1, "6.10": V6_10, "6.12": V6_12, "6.18": V6_18, "7.2": V7_2}
 SERIES = {
     "absent": Series(applied=False),
