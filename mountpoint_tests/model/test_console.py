@@ -34,6 +34,7 @@ MODES = {
     "log": 0o444,
     "uevents": 0o444,
     "accesses": 0o644,
+    "programs": 0o200,
     "state.json": 0o444,
     "profile.toml": 0o444,
 }

@@ -36,7 +36,11 @@ def say(machine: Machine, name: str, line: str) -> None:
 
 def said(machine: Machine) -> list[str]:
     """The log without its times."""
-    return [line.split("] ", 1)[1] for line in text(machine, "/host/log").splitlines()]
+    return [
+        line.split("] ", 1)[1]
+        for line in text(machine, "/host/log").splitlines()
+        if "] fakeproc: " not in line  # what fakeproc says of a refused write
+    ]
 
 
 def move(machine: Machine, irq: int, cpu: int) -> int | str:

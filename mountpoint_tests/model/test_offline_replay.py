@@ -268,7 +268,7 @@ def race_with(rig: Rig, row: Row) -> None:
 
     if not busy:
         for at in (0, 1, 2, 4):
-            rig.machine.timeline.after(at * MILLISECOND, again)
+            rig.machine.timeline.after(at * MILLISECOND + 1, again)  # once it has begun
 
 
 # By the number of the row that it comes before.

@@ -39,12 +39,11 @@ class Shown:
     hotplug_states: Mapping[str, str]  # by architecture
     counts_dies_together: bool  # topology/die_id, over all packages
     # /sys/devices/system/node/nodeN
-    node_files: frozenset[str]
+    node_files: frozenset[str]  # beyond those of 6.1
     # channels/<relid>
     ring_is_attribute: bool  # `ring` belongs to the group
     index_is_unsigned: bool  # out_read_index and out_write_index
-    # vulnerabilities that no processor here has
-    vulnerabilities: frozenset[str] = field(default=frozenset())
+    vulnerabilities: frozenset[str] = field(default=frozenset())  # that no processor here has
 
 
 # In Debian's 6.1 as recorded, by way of the stable kernels; all later kernels have them.
