@@ -26,6 +26,7 @@ class ArchitectureFiles:
     """How the files of one architecture look."""
 
     cpuinfo: Callable[[Kernel, int], Iterator[str]]  # the lines of one CPU
+    cpuinfo_has_records: bool  # one record of its seq_file a CPU, not one for all of them
     interrupts_rows: Callable[[Kernel], tuple[ArchRow, ...]]
     shows_level: bool  # /proc/interrupts says Level or Edge (CONFIG_GENERIC_IRQ_SHOW_LEVEL)
     has_hotplug_smt: bool  # CONFIG_HOTPLUG_SMT
@@ -40,6 +41,7 @@ class ArchitectureFiles:
 ARCHITECTURES = {
     "x86_64": ArchitectureFiles(
         cpuinfo=x86_cpuinfo,
+        cpuinfo_has_records=True,
         interrupts_rows=x86_rows,
         shows_level=False,
         has_hotplug_smt=True,
@@ -52,6 +54,7 @@ ARCHITECTURES = {
     ),
     "arm64": ArchitectureFiles(
         cpuinfo=arm64_cpuinfo,
+        cpuinfo_has_records=False,
         interrupts_rows=arm64_rows,
         shows_level=True,
         has_hotplug_smt=False,

@@ -41,7 +41,7 @@ def cmdline_show(kernel: Kernel) -> str:
 
 def _cpuinfo_records(kernel: Kernel) -> EndOfRecord | None:
     """x86 shows a CPU at a time, arm64 all of them (`arch/*/kernel: c_start`)."""
-    return None if kernel.profile.architecture == "arm64" else end_of_paragraph
+    return end_of_paragraph if architecture_files(kernel).cpuinfo_has_records else None
 
 
 @SYSTEM.show(records=_cpuinfo_records)
