@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from fakeproc.access_record import AccessRecord
 from fakeproc.guest.kernel import Kernel
-from fakeproc.guest.log import KERN_NOTICE
+from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
 from fakeproc.host.hypervisor import Host
 from fakeproc.host.inventory import Inventory
 from fakeproc.timeline import SECOND, Clock, Timeline
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from fakeproc.profiles.schema import Profile
 
 __all__ = ["Machine"]
+
+logger = logging.getLogger(__name__)
 
 DAY_OF_THE_SERIES = 1_717_390_800  # 3 June 2024, 05:00 UTC: when a manual clock's guests boot
 
@@ -42,6 +45,8 @@ class Machine:
         # (its number), by what it has open (names and descriptors).  Raises OSError.
         self.admit: Callable[[int, dict[str, int]], None] | None = None
         self.timeline = Timeline(Clock(manual=clock == "manual"))
+        self.timeline.on_failure = self.note_failure
+        self._failures: set[tuple[type[Exception], str]] = set()  # that the log has already
         self.host = Host(self.timeline, profile)
         booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
         self.kernel = Kernel(self.timeline, profile, self.host, booted)
@@ -68,6 +73,20 @@ class Machine:
         """Let `step` nanoseconds pass at once."""
         self.timeline.clock.forward_to(self.timeline.now + step)
         self.catch_up()
+
+    def note_failure(self, error: Exception) -> None:
+        """Report an event that failed by a mistake of ours: once for each place in the code."""
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        place = f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last else ""
+        if (type(error), place) in self._failures:
+            return
+        self._failures.add((type(error), place))
+        logger.error("an event failed at %d ns", self.timeline.now, exc_info=error)
+        self.kernel.log.say(
+            f"fakeproc: internal error (please report): {type(error).__name__}: {error}", KERN_ERR
+        )
 
     def note_refusal(self, path: str, data: bytes, error: OSError) -> None:
         """Say in the guest's log why a write was refused."""

@@ -6,9 +6,17 @@ one timeline.  Time is an integer, nanoseconds since the machine was switched
 on, and never runs backwards.
 
 The daemon never blocks.  Kernel code that would sleep is a generator that
-yields what it waits for: a number of nanoseconds, or a `Completion`.  Who has
-to wait for it to finish (a write(2) that returns when the work is done) moves
-the machine's time to the events it waits for: see `Timeline.finish`.
+yields what it waits for: a number of nanoseconds, or a `Completion`.  A
+write(2) that returns when the work is done moves the machine's time to the
+events it waits for: see `Timeline.finish`.
+
+Rules for code that sleeps: what it holds across a `yield` may have gone when
+it goes on, so it looks again; what it takes (a lock, a place among those who
+wait for an answer) it takes by a context manager, as anything may be raised
+at a `yield`.
+
+An event that fails hurts nobody else: it is reported (`on_failure`), and the
+machine goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +25,11 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Generator
-from typing import Generic, TypeAlias, TypeVar
+from errno import ETIMEDOUT
+from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = [
     "MICROSECOND",
@@ -25,6 +37,7 @@ __all__ = [
     "SECOND",
     "Clock",
     "Completion",
+    "HungTaskError",
     "Mutex",
     "Sleeper",
     "Timeline",
@@ -33,6 +46,8 @@ __all__ = [
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
+
+HUNG_TASK_TIMEOUT = 120 * SECOND  # sysctl kernel.hung_task_timeout_secs
 
 T = TypeVar("T")
 
@@ -94,21 +109,21 @@ class Completion(Generic[T]):
     def __init__(self) -> None:
         self.done = False
         self._value: T | None = None
-        self._error: BaseException | None = None
+        self.error: Exception | None = None  # what it failed with
         self._waiters: list[Callable[[], None]] = []
 
     def complete(self, value: T) -> None:
         """Let the waiters go on with `value`; only the first call counts."""
         self._settle(value, None)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Let the waiters go on with an exception."""
         self._settle(None, error)
 
-    def _settle(self, value: T | None, error: BaseException | None) -> None:
+    def _settle(self, value: T | None, error: Exception | None) -> None:
         if self.done:
             return
-        self.done, self._value, self._error = True, value, error
+        self.done, self._value, self.error = True, value, error
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter()
@@ -122,8 +137,8 @@ class Completion(Generic[T]):
 
     def result(self) -> T:
         """What it completed with; raises what it failed with."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._value  # type: ignore[return-value]
 
 
@@ -131,36 +146,134 @@ class Completion(Generic[T]):
 Sleeper: TypeAlias = Generator[int | Completion[object], object, T]
 
 
+class HungTaskError(OSError):
+    """ETIMEDOUT: kernel code waited for something that did not happen in two minutes.
+
+    A real task would wait for ever.  Code that tries something else after an
+    error hands this one on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ETIMEDOUT, "a real kernel would wait for ever here")
+
+
 class Mutex:
-    """A lock that kernel code sleeps on (`kernel/locking/mutex.c`); first come, first served."""
+    """A lock that kernel code sleeps on (`kernel/locking/mutex.c`); first come, first served.
+
+    `with (yield from mutex.acquire()):` holds it for a block.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[Completion[object]] = []
         self._held = False
 
-    def acquire(self) -> Sleeper[None]:
-        """Sleep until nobody else has it."""
+    def acquire(self) -> Sleeper[Mutex]:
+        """Sleep until nobody else has it; the result releases it as a context manager."""
         if self._held:
             turn: Completion[object] = Completion()
             self._waiting.append(turn)
-            yield turn
+            try:
+                yield turn
+            except BaseException:
+                self._give_up(turn)
+                raise
         self._held = True
+        return self
+
+    def _give_up(self, turn: Completion[object]) -> None:
+        """Leave the queue, or hand on a turn that has come."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        else:
+            self.release()
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Pass it to the next in the queue."""
         if self._waiting:
             self._waiting.pop(0).complete(None)
         else:
             self._held = False
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class _Task(Generic[T]):
+    """Kernel code on its way from one sleep to the next; `finished` when it returns."""
+
+    def __init__(self, timeline: Timeline, sleeper: Sleeper[T]) -> None:
+        self.finished: Completion[T] = Completion()
+        self.blocked_since: int | None = None  # ns; None while it sleeps for a time, or runs
+        self._timeline = timeline
+        self._sleeper = sleeper
+        self._waits = 0  # so far: a wake-up for an earlier wait is too late
+
+    def run(self) -> None:
+        """Run to the first sleep."""
+        self._go_on(lambda: next(self._sleeper))
+
+    def interrupt(self, error: Exception) -> None:
+        """End the wait with an error."""
+        self._go_on(lambda: self._sleeper.throw(error))
+
+    def _wake(self, wait: int, awaited: Completion[object] | None) -> None:
+        if wait != self._waits:
+            return
+        if awaited is None:
+            self.run()
+            return
+        try:
+            value = awaited.result()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the code that waits gets it
+            self.interrupt(error)
+        else:
+            self._go_on(lambda: self._sleeper.send(value))
+
+    def _go_on(self, step: Callable[[], int | Completion[object]]) -> None:
+        self._waits += 1
+        self.blocked_since = None
+        try:
+            awaited = step()
+        except StopIteration as stop:
+            self.finished.complete(stop.value)
+        except Exception as error:  # noqa: BLE001 - `finish` or `start` decides what it means
+            self.finished.fail(error)
+        else:
+            self._sleep(awaited, self._waits)
+
+    def _sleep(self, awaited: int | Completion[object], wait: int) -> None:
+        if isinstance(awaited, int):
+            self._timeline.after(awaited, lambda: self._wake(wait, None))
+        else:
+            self.blocked_since = self._timeline.now
+            awaited.then(lambda: self._wake(wait, awaited))
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
 
 class Timeline:
-    """The machine's queue of events; `now` is how far the machine has run."""
+    """The machine's queue of events; `now` is how far the machine has run.
+
+    `on_failure` learns of an event, or of code that `start` runs, that failed
+    by a mistake of ours; `on_hung` of a task that is blocked for two minutes.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.now = clock.now()
         self.steps = 0  # events so far: what was seen before another one may have changed
+        self.on_failure: Callable[[Exception], None] = _raise
+        self.on_hung: Callable[[], None] = lambda: None
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
 
@@ -181,50 +294,44 @@ class Timeline:
         due, _, action = heapq.heappop(self._queue)
         self.steps += 1
         self.now = max(self.now, due)
-        action()
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - reported, and the others go on
+            self.on_failure(error)
 
     def start(self, sleeper: Sleeper[T]) -> Completion[T]:
-        """Run kernel code that may sleep; the result completes when it returns."""
-        finished: Completion[T] = Completion()
+        """Run kernel code in the background (a work queue); the result completes when it returns.
 
-        def resume(wake: Completion[object] | None = None) -> None:
-            try:
-                if wake is None:
-                    awaited = next(sleeper)
-                else:
-                    try:
-                        value = wake.result()
-                    except OSError as error:
-                        awaited = sleeper.throw(error)
-                    else:
-                        awaited = sleeper.send(value)
-            except StopIteration as stop:
-                finished.complete(stop.value)
-                return
-            except OSError as error:
-                finished.fail(error)
-                return
-            if isinstance(awaited, int):
-                self.after(awaited, resume)
-            else:
-                awaited.then(lambda: resume(awaited))
+        An OSError there is for the code itself to log; nobody else learns of it.
+        """
+        task = _Task(self, sleeper)
+        task.finished.then(lambda: self._report(task.finished))
+        task.run()
+        return task.finished
 
-        resume()
-        return finished
+    def _report(self, finished: Completion[T]) -> None:
+        if finished.error is not None and not isinstance(finished.error, OSError):
+            self.on_failure(finished.error)
 
     def finish(self, sleeper: Sleeper[T]) -> T:
         """Run kernel code to its end, moving the machine's time as far as it sleeps.
 
-        Raises what it raises.  RuntimeError when it waits for something that
-        nothing on the timeline will ever bring about.
+        Raises what it raises.  Code that is blocked for two minutes gets a
+        HungTaskError.
         """
-        finished = self.start(sleeper)
-        while not finished.done:
-            if not self._queue:
-                raise RuntimeError("kernel code waits for an event that nobody will send")
-            self._step()
+        task = _Task(self, sleeper)
+        task.run()
+        while not task.finished.done:
+            blocked = task.blocked_since
+            limit = None if blocked is None else blocked + HUNG_TASK_TIMEOUT
+            if limit is not None and (not self._queue or self._queue[0][0] > limit):
+                self.now = max(self.now, limit)
+                self.on_hung()
+                task.interrupt(HungTaskError())
+            else:
+                self._step()
         self.clock.forward_to(self.now)
-        return finished.result()
+        return task.finished.result()
 
     def settle(self) -> None:
         """Run until no event is left, moving the machine's time: a machine that boots."""

@@ -19,7 +19,7 @@ from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.irq.core import IrqCore
 from fakeproc.guest.irq.cpu_migration import CpuMigration
 from fakeproc.guest.irq.gic import GicChip
-from fakeproc.guest.log import KERN_NOTICE, KernelLog
+from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.pci.functions import Pci
 from fakeproc.personality import personality
@@ -45,6 +45,7 @@ class Kernel:
         self.personality = personality(profile.kernel.version, profile.kernel.series)
         self.timeline = timeline
         self.log = KernelLog(timeline)
+        timeline.on_hung = self._hung_task
         self.uevents = Uevents(timeline)
         self.devices = Devices(timeline, self.uevents)
         self.cpus = Cpus(profile.cpus)
@@ -133,6 +134,15 @@ class Kernel:
             self._host.start_timer(cpu)
         self.uevents.audible = True
         self.timeline.start(self.vmbus.connect())
+
+    def _hung_task(self) -> None:
+        """`check_hung_task` of khungtaskd; the task is the one that user space's write runs in."""
+        release = self.profile.kernel.uname_release
+        self.log.say("INFO: task sh:1 blocked for more than 120 seconds.", KERN_ERR)
+        self.log.say(f"      Not tainted {release} {self.profile.kernel.build}", KERN_ERR)
+        self.log.say(
+            '"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.', KERN_ERR
+        )
 
     @property
     def version(self) -> str:

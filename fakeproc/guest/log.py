@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from fakeproc.timeline import SECOND, Timeline
 
-__all__ = ["KERN_ERR", "KERN_INFO", "KERN_NOTICE", "KernelLog", "Record"]
+__all__ = ["KERN_ERR", "KERN_INFO", "KERN_NOTICE", "RECORD_MAX", "KernelLog", "Record"]
 
 KERN_ERR = 3
 KERN_NOTICE = 5
 KERN_INFO = 6
+RECORD_MAX = 1024  # bytes: PRINTKRB_RECORD_MAX, what printk cuts a record to
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +36,6 @@ class KernelLog:
         self.records: deque[Record] = deque(maxlen=capacity)
 
     def say(self, text: str, level: int = KERN_INFO) -> None:
-        """Log one line (`printk`)."""
+        """Log one line (`printk`); what does not fit into a record is cut off."""
+        text = text.encode(errors="backslashreplace")[:RECORD_MAX].decode(errors="ignore")
         self.records.append(Record(self._timeline.now, level, text))

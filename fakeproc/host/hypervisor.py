@@ -357,7 +357,7 @@ class Host:
         processor goes offline next.
         """
         self.settle()
-        del self._timers[vp]
+        self._timers.pop(vp, None)
         self.guest.timer_load(vp, 0)
 
     def begin_traffic(self, quiet: int) -> None:

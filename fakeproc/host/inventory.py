@@ -81,7 +81,9 @@ class Inventory:
         elif kind in CLASS_GUIDS:
             class_id = CLASS_GUIDS[kind]
         else:
-            raise ValueError(f"no class is called {kind!r}; there are {', '.join(CLASS_GUIDS)}")
+            raise ValueError(
+                f"no class is called {kind[:60]!r}; there are {', '.join(CLASS_GUIDS)}"
+            )
         taken = self._host.relids.taken
         planned = {device.primary.preferred for device in self._planned}
         if relid is not None and (relid in taken or relid in planned):

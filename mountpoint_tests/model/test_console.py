@@ -222,12 +222,43 @@ def test_the_sentence_names_the_line_and_what_is_wrong_with_it(name, line):
         store(line.encode())
     number = int(re.match(r"line (\d+)", refusal.value.strerror)[1])
     quoted = line.splitlines()[number - 1].strip()
+    quoted = f"{quoted[:60]}…" if len(quoted) > 60 else quoted
     assert f"'{quoted}'" in refusal.value.strerror
     machine.note_refusal(f"/host/{name}", line.encode(), refusal.value)
     last = text(machine, "/host/log").splitlines()[-1]
     assert refusal.value.strerror in last
     assert f"/host/{name}" in last
     assert last.endswith("(EINVAL)")
+
+
+@pytest.mark.parametrize(
+    "word", ["9" * 120_000, "x" * 120_000, "9" * 5000, "ü" * 50_000], ids=lambda word: word[:2]
+)
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("interrupt", "{}"),
+        ("interrupt", "19 {}"),
+        ("traffic", "19 {}"),
+        ("offer", "{}"),
+        ("offer", "fcopy {}"),
+        ("offer", "fcopy relid={}"),
+        ("rescind", "{}"),
+        ("clock", "advance {}"),
+        ("fault", "open fail {}"),
+    ],
+)
+def test_a_refusal_is_no_longer_than_a_record_of_the_log(name, line, word):
+    machine = default_guest()
+    store = node_at(machine, f"/host/{name}").store
+    data = line.format(word).encode()
+    with pytest.raises(OSError, match=r"line 1") as refusal:
+        store(data)
+    assert "4300" not in refusal.value.strerror, "a limit of Python's"
+    machine.note_refusal(f"/host/{name}", data, refusal.value)
+    last = text(machine, "/host/log").splitlines()[-1]
+    assert len(last.encode()) < 1024
+    assert last.endswith("(EINVAL)"), "the whole sentence is there"
 
 
 def test_the_bad_line_of_several_is_named_by_its_number():

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from errno import ETIMEDOUT
+
 import pytest
 
-from fakeproc.timeline import MILLISECOND, SECOND, Clock, Completion, Mutex, Timeline
+from fakeproc.timeline import (
+    MILLISECOND,
+    SECOND,
+    Clock,
+    Completion,
+    HungTaskError,
+    Mutex,
+    Timeline,
+)
 
 
 @pytest.fixture
 def timeline() -> Timeline:
     return Timeline(Clock(manual=True))
+
+
+def wait_for(completion):
+    yield completion
 
 
 def test_events_happen_by_time_and_at_one_instant_in_the_order_they_were_planned(timeline):
@@ -108,12 +122,89 @@ def test_finish_of_code_that_does_not_sleep_moves_nothing(timeline):
     assert timeline.now == 0
 
 
-def test_finish_says_so_when_nothing_will_wake_the_code(timeline):
-    def sleeper():
-        yield Completion()
-
+def test_code_that_nobody_wakes_is_a_hung_task(timeline):
+    """A real one would wait for ever: two minutes, a line in the log, and ETIMEDOUT."""
+    said = []
+    timeline.on_hung = lambda: said.append(timeline.now)
     timeline.after(SECOND, lambda: None)
-    with pytest.raises(RuntimeError, match="nobody will send"):
+    with pytest.raises(HungTaskError) as hung:
+        timeline.finish(wait_for(Completion()))
+    assert hung.value.errno == ETIMEDOUT
+    assert (said, timeline.now, timeline.clock.now()) == (
+        [120 * SECOND],
+        120 * SECOND,
+        120 * SECOND,
+    )
+
+
+def test_a_hung_task_waits_for_no_event_that_is_far_away(timeline):
+    timeline.after(1000 * SECOND, lambda: None)
+    with pytest.raises(HungTaskError):
+        timeline.finish(wait_for(Completion()))
+    assert timeline.now == 120 * SECOND
+
+
+def test_a_long_sleep_is_no_hung_task(timeline):
+    def sleeper():
+        yield 500 * SECOND
+
+    timeline.finish(sleeper())
+    assert timeline.now == 500 * SECOND
+
+
+def test_a_hung_task_cleans_up_and_a_late_answer_wakes_nobody(timeline):
+    answer: Completion[object] = Completion()
+    done = []
+
+    def sleeper():
+        try:
+            yield answer
+        finally:
+            yield MILLISECOND
+            done.append(timeline.now)
+
+    with pytest.raises(HungTaskError):
+        timeline.finish(sleeper())
+    answer.complete(None)
+    assert done == [120 * SECOND + MILLISECOND]
+
+
+# Events that fail --------------------------------------------------------------------------------
+
+
+def test_an_event_that_fails_hurts_no_other(timeline):
+    failed: list[Exception] = []
+    done = []
+    timeline.on_failure = failed.append
+    timeline.after(10, lambda: 1 // 0)
+    timeline.after(10, lambda: done.append(timeline.now))
+    timeline.clock.forward_to(100)
+    timeline.catch_up()
+    assert done == [10]
+    assert [type(error) for error in failed] == [ZeroDivisionError]
+
+
+def test_background_code_that_fails_by_mistake_is_reported_and_an_errno_is_not(timeline):
+    failed: list[Exception] = []
+    timeline.on_failure = failed.append
+
+    def sleeper(error):
+        yield 10
+        raise error
+
+    timeline.start(sleeper(KeyError("relid")))
+    timeline.start(sleeper(OSError(5, "input")))
+    timeline.clock.forward_to(100)
+    timeline.catch_up()
+    assert [str(error) for error in failed] == ["'relid'"]
+
+
+def test_a_mistake_in_the_code_that_a_write_waits_for_reaches_the_writer(timeline):
+    def sleeper():
+        yield 10
+        raise KeyError("relid")
+
+    with pytest.raises(KeyError):
         timeline.finish(sleeper())
 
 
@@ -216,3 +307,37 @@ def test_who_comes_while_the_next_one_is_woken_does_not_overtake(timeline):
     timeline.start(worker("waiting"))
     timeline.settle()
     assert log == ["waiting", "late"]
+
+
+def test_one_who_gives_up_waiting_for_a_mutex_is_passed_over(timeline):
+    mutex = Mutex()
+    done = []
+
+    def holder():
+        with (yield from mutex.acquire()):
+            yield 200 * SECOND
+        done.append("holder")
+
+    def waiter():
+        with (yield from mutex.acquire()):
+            done.append("waiter")
+
+    timeline.start(holder())
+    with pytest.raises(HungTaskError):
+        timeline.finish(waiter())
+    timeline.start(waiter())
+    timeline.settle()
+    assert done == ["waiter", "holder"]
+
+
+def test_a_mutex_is_released_whatever_is_raised_inside(timeline):
+    mutex = Mutex()
+
+    def fails():
+        with (yield from mutex.acquire()):
+            yield 1
+            raise OSError(5, "input")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="input"):
+            timeline.finish(fails())

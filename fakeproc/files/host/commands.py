@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from errno import EINVAL, EOPNOTSUPP, EPERM
+from errno import EINVAL, ENODEV, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -48,6 +48,8 @@ MAX_CLOCK_RATE = 1e6
 MAX_SECONDS = 1e9
 MAX_PID = 1 << 22  # include/linux/threads.h: PID_MAX_LIMIT
 PROGRAM_DESCRIPTORS = ("listener", "uevents")
+LONGEST_NUMBER = 20  # digits
+LONGEST_QUOTE = 60  # characters
 OFFER_OPTIONS = ("guid", "relid", "subchannels", "pci")
 
 
@@ -63,7 +65,8 @@ def run(machine: Machine, data: bytes, command: Command) -> None:
             actions.append(command(machine, words))
         except ValueError as error:
             machine.inventory.rollback()
-            raise OSError(EINVAL, f"line {number}, '{line.strip()}': {error}") from error
+            shown = _shortened(line.strip())
+            raise OSError(EINVAL, f"line {number}, '{shown}': {error}") from error
     if not actions:
         raise OSError(EINVAL, "there is no command in it")
     for action in actions:
@@ -73,9 +76,19 @@ def run(machine: Machine, data: bytes, command: Command) -> None:
 # What the words mean.  Each raises ValueError with what is wrong.
 
 
+def _shortened(text: str) -> str:
+    """As much of what was written as a sentence can carry."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
+
+
+def _quoted(word: str) -> str:
+    return repr(_shortened(word))
+
+
 def _whole(word: str, what: str, low: int, high: int) -> int:
-    if not (word.isascii() and word.isdigit()) or not low <= int(word) <= high:
-        raise ValueError(f"{what} is a whole number from {low} to {high}, not {word!r}")
+    short = len(word) <= LONGEST_NUMBER
+    if not (short and word.isascii() and word.isdigit()) or not low <= int(word) <= high:
+        raise ValueError(f"{what} is a whole number from {low} to {high}, not {_quoted(word)}")
     return int(word)
 
 
@@ -85,13 +98,13 @@ def _number(word: str, what: str, most: float) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number <= most:
-        raise ValueError(f"{what} is a number from 0 to {most:g}, not {word!r}")
+        raise ValueError(f"{what} is a number from 0 to {most:g}, not {_quoted(word)}")
     return number
 
 
 def _one_of(word: str, words: tuple[str, ...]) -> str:
     if word not in words:
-        raise ValueError(f"{word!r} is none of: {', '.join(words)}")
+        raise ValueError(f"{_quoted(word)} is none of: {', '.join(words)}")
     return word
 
 
@@ -109,7 +122,7 @@ def _count(words: list[str]) -> int:
 
 def _at_most(words: list[str], number: int) -> None:
     if len(words) > number:
-        raise ValueError(f"there is a word too many: {words[number]!r}")
+        raise ValueError(f"there is a word too many: {_quoted(words[number])}")
 
 
 def interrupt_command(machine: Machine, words: list[str]) -> Action:
@@ -163,7 +176,9 @@ def _channels(machine: Machine, who: str) -> list[HostChannel]:
         return [channel for channel in taken.values() if channel.device.class_id == guid]
     if not who.isdigit():
         classes = ", ".join(CLASS_GUIDS)
-        raise ValueError(f"{who!r} is neither a relid nor one of: all, timer, irq<N>, {classes}")
+        raise ValueError(
+            f"{_quoted(who)} is neither a relid nor one of: all, timer, irq<N>, {classes}"
+        )
     return [_channel(machine, who)]
 
 
@@ -174,7 +189,7 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
         key, equals, value = word.partition("=")
         if not equals or key not in OFFER_OPTIONS or key in options:
             known = ", ".join(f"{option}=" for option in OFFER_OPTIONS)
-            raise ValueError(f"{word!r} is none of {known}, or is there twice")
+            raise ValueError(f"{_quoted(word)} is none of {known}, or is there twice")
         options[key] = value
     inventory = machine.inventory
     guid = options.get("guid")
@@ -193,7 +208,7 @@ def _guid(word: str) -> UUID:
     try:
         return UUID(word)
     except ValueError:
-        raise ValueError(f"{word!r} is no GUID") from None
+        raise ValueError(f"{_quoted(word)} is no GUID") from None
 
 
 def rescind_command(machine: Machine, words: list[str]) -> Action:
@@ -250,11 +265,18 @@ def ethtool_command(machine: Machine, words: list[str]) -> Action:
     device = kernel.vmbus.devices.get(name)
     if device is None or not isinstance(device.driver, Netvsc):
         raise ValueError(f"{words[0]} is no network adapter with a driver")
-    netvsc = device.driver
     most = 1 + device.offer.subchannels_available
     if number > most:
         raise ValueError(f"the adapter has no more than {most} channels")
-    return lambda: machine.timeline.finish(netvsc.set_channels(device, number))
+
+    def set_channels() -> None:
+        # A command on a line before may have taken its time, and the adapter gone.
+        adapter = kernel.vmbus.devices.get(name)
+        if adapter is None or not isinstance(adapter.driver, Netvsc):
+            raise OSError(ENODEV, f"{name} is no network adapter any more")
+        machine.timeline.finish(adapter.driver.set_channels(adapter, number))
+
+    return set_channels
 
 
 def power_command(machine: Machine, words: list[str]) -> Action:

@@ -128,7 +128,7 @@ class Hotplug:
         self._target[cpu] = CPUHP_ONLINE if online else CPUHP_OFFLINE
         try:
             self._timeline.finish(self._up(cpu) if online else self._down(cpu))
-        except OSError:
+        except BaseException:
             self._target[cpu] = before
             raise
 
@@ -160,7 +160,7 @@ class Hotplug:
             try:
                 if teardown is not None:
                     yield from teardown(cpu)
-            except OSError:
+            except BaseException:
                 self._start_up(states[place + 1 :], cpu)
                 raise
 

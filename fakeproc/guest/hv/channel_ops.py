@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from errno import EAGAIN, EINVAL
+from errno import EAGAIN, EDQUOT, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
@@ -51,7 +51,7 @@ class ChannelOps:
         self._connection = connection
         self._table = table
         self._irqs = irqs
-        self._log = log
+        self.log = log
         self._frees_irq_on_close = frees_irq_on_close
         self._gpadl = itertools.count(0xE1E10)
 
@@ -59,46 +59,67 @@ class ChannelOps:
         """`vmbus_open` with rings of `ring_size` bytes each way.
 
         Raises OSError: EINVAL when the channel is not in state OPEN, EBUSY
-        when its IRQ is taken, EAGAIN when the host says no, or what posting a
+        when its IRQ is taken, ENODEV when the host has rescinded it, EDQUOT or
+        EAGAIN when the host refuses the ring or the channel, or what posting a
         message gives.  The channel is then as it was.
         """
+        self._check_rescinded(channel)
         if channel.state is not ChannelState.OPEN:
             raise OSError(EINVAL, f"channel {channel.relid} is in state {channel.state:d}")
         channel.state = ChannelState.OPENING
         channel.opening = Completion()
         try:
-            yield from self._open(channel, ring_size)
-        except OSError:
+            channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
+            yield from self._establish_gpadl(channel, ring_size)
+            yield from self._open(channel)
+        except BaseException:
             channel.state = ChannelState.OPEN
             channel.outbound = channel.inbound = None
             raise
         finally:
             channel.opening.complete(None)
 
-    def _open(self, channel: Channel, ring_size: int) -> Sleeper[None]:
-        channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
-        channel.gpadl = next(self._gpadl)
-        self._connection.post(GpadlHeader(channel.relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
-        yield self._connection.answer(GpadlCreated, channel.relid)
+    def _establish_gpadl(self, channel: Channel, ring_size: int) -> Sleeper[None]:
+        """`vmbus_establish_gpadl`."""
+        relid, channel.gpadl = channel.relid, next(self._gpadl)
+        with self._connection.awaiting(GpadlCreated, relid, relid) as created:
+            self._connection.post(GpadlHeader(relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
+            answer = yield created
+        if isinstance(answer, GpadlCreated) and answer.status:
+            self.log.say(f"hv_vmbus: Failed to establish GPADL: err = {answer.status:#x}", KERN_ERR)
+            raise OSError(EDQUOT, f"the host did not map the ring of channel {relid}")
+        self._check_rescinded(channel)
+
+    def _open(self, channel: Channel) -> Sleeper[None]:
+        """The rest of `__vmbus_open`: the IRQ, then the host's consent."""
+        relid = channel.relid
         if channel.desc is not None:
             self._request_irq(channel, channel.desc)
             self._irqs.set_affinity_and_hint(channel.desc, 1 << channel.target_cpu)
         try:
-            self._connection.post(OpenChannel(channel.relid, channel.gpadl, channel.target_cpu))
-            result = yield self._connection.answer(OpenChannelResult, channel.relid)
-            if isinstance(result, OpenChannelResult) and result.status:
-                raise OSError(EAGAIN, f"the host did not open channel {channel.relid}")
-        except OSError:
+            with self._connection.awaiting(OpenChannelResult, relid, relid) as opened:
+                self._connection.post(OpenChannel(relid, channel.gpadl, channel.target_cpu))
+                answer = yield opened
+            if isinstance(answer, OpenChannelResult) and answer.status:
+                raise OSError(EAGAIN, f"the host did not open channel {relid}")
+            self._check_rescinded(channel)
+        except BaseException:
+            # A rescind may have unmapped the channel's IRQ meanwhile.
             if channel.desc is not None:
                 self._irqs.release(channel.desc)
             raise
         channel.state = ChannelState.OPENED
 
+    @staticmethod
+    def _check_rescinded(channel: Channel) -> None:
+        if channel.rescinded:
+            raise OSError(ENODEV, f"the host has rescinded channel {channel.relid}")
+
     def _request_irq(self, channel: Channel, desc: IrqDesc) -> None:
         try:
             self._irqs.request(desc, channel.irq_name)
         except OSError as error:
-            self._log.say(
+            self.log.say(
                 f"hv_vmbus: request_irq failed with -{error.errno} for relid {channel.relid}"
                 f" irq {desc.irq}",
                 KERN_ERR,
@@ -129,16 +150,17 @@ class ChannelOps:
         """`vmbus_teardown_gpadl`: the host has forgotten the ring of a rescinded channel."""
         if channel.rescinded:
             return
-        try:
-            self._connection.post(GpadlTeardown(channel.relid, channel.gpadl))
-        except OSError as error:
-            self._close_failed("teardown gpadl", error)
-        else:
-            yield self._connection.answer(GpadlTorndown, channel.gpadl)
+        with self._connection.awaiting(GpadlTorndown, channel.gpadl, channel.relid) as torn_down:
+            try:
+                self._connection.post(GpadlTeardown(channel.relid, channel.gpadl))
+            except OSError as error:
+                self._close_failed("teardown gpadl", error)
+                return
+            yield torn_down
 
     def _close_failed(self, what: str, error: OSError) -> None:
         errno = -(error.errno or 0)
-        self._log.say(f"hv_vmbus: Close failed: {what} return is {errno}", KERN_ERR)
+        self.log.say(f"hv_vmbus: Close failed: {what} return is {errno}", KERN_ERR)
 
     def disconnect(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_disconnect_ring`: close the sub-channels, then the primary channel.

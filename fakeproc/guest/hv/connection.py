@@ -5,6 +5,7 @@ Mirrors `drivers/hv/connection.c`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from errno import EAGAIN, EINVAL, ENOBUFS
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,6 +25,8 @@ from fakeproc.protocol.messages import (
 from fakeproc.timeline import Completion, Sleeper
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fakeproc.guest.log import KernelLog
 
 __all__ = ["Connection"]
@@ -42,7 +45,8 @@ class Connection:
         self.version: ProtocolVersion = (0, 0)  # the protocol agreed on
         self._log = log
         self._versions = versions
-        self._awaited: dict[Awaited, Completion[object]] = {}
+        # In the order in which they began to wait, with the relid of the channel if any.
+        self._awaited: list[tuple[Awaited, int, Completion[object]]] = []
 
     def has(self, message: type[Message]) -> bool:
         """Whether the protocol agreed on has a message."""
@@ -51,8 +55,9 @@ class Connection:
     def negotiate(self, versions: tuple[ProtocolVersion, ...] = ()) -> Sleeper[None]:
         """`vmbus_connect`: the newest version that both speak; OSError EINVAL for none."""
         for version in versions or self._versions:
-            self.post(InitiateContact(version))
-            answer = yield self.answer(VersionResponse, 0)
+            with self.awaiting(VersionResponse) as answered:
+                self.post(InitiateContact(version))
+                answer = yield answered
             if isinstance(answer, VersionResponse) and answer.supported:
                 self.version = version
                 self._log.say(f"hv_vmbus: Vmbus version:{version[0]}.{version[1]}")
@@ -61,8 +66,9 @@ class Connection:
 
     def request_offers(self) -> Sleeper[None]:
         """`vmbus_request_offers`, until all have been delivered."""
-        self.post(RequestOffers())
-        yield self.answer(AllOffersDelivered, 0)
+        with self.awaiting(AllOffersDelivered) as delivered:
+            self.post(RequestOffers())
+            yield delivered
 
     def post(self, message: GuestMessage) -> None:
         """`vmbus_post_msg`.
@@ -86,12 +92,32 @@ class Connection:
                 self._log.say(f"hv_vmbus: hv_post_msg() failed; error code:{status:d}", KERN_ERR)
                 raise OSError(EINVAL, f"the host refused the message with status {status:d}")
 
-    def answer(self, kind: type[HostMessage], about: int) -> Completion[object]:
-        """What completes when the host says `kind` about a relid, a GPADL or (0) nothing."""
-        return self._awaited.setdefault((kind, about), Completion())
+    @contextmanager
+    def awaiting(
+        self, kind: type[HostMessage], about: int = 0, relid: int = 0
+    ) -> Iterator[Completion[object]]:
+        """What completes when the host sends a `kind` about a relid, a GPADL or (0) nothing.
+
+        With the message; or, where the channel `relid` is rescinded, with None.
+        Leaving the block ends the wait, whatever has happened.
+        """
+        entry = (kind, about), relid, Completion[object]()
+        self._awaited.append(entry)
+        try:
+            yield entry[2]
+        finally:
+            if entry in self._awaited:
+                self._awaited.remove(entry)
 
     def arrived(self, about: int, message: HostMessage) -> None:
-        """Wake who waits for a message, if anybody does."""
-        awaited = self._awaited.pop((type(message), about), None)
-        if awaited is not None:
-            awaited.complete(message)
+        """Wake the first who waits for a message, if anybody does."""
+        for entry in self._awaited:
+            if entry[0] == (type(message), about):
+                self._awaited.remove(entry)
+                entry[2].complete(message)
+                return
+
+    def rescinded(self, relid: int) -> None:
+        """`vmbus_rescind_cleanup`: no answer comes any more about a channel."""
+        for entry in [entry for entry in self._awaited if entry[1] == relid]:
+            entry[2].complete(None)

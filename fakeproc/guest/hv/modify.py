@@ -57,18 +57,22 @@ class ModifyChannels:
     def send_and_wait(self, channel: Channel, cpu: int) -> Sleeper[None]:
         """`vmbus_send_modifychannel` without the series: wait until the host agrees.
 
-        Raises OSError EIO when the host refuses, or cannot be reached.
+        Raises OSError EIO when the host refuses, cannot be reached or rescinds
+        the channel meanwhile.
         """
-        answer = self._connection.answer(ModifyChannelResponse, channel.relid)
-        try:
-            self._connection.post(ModifyChannel(channel.relid, cpu))
-        except OSError as error:
-            raise OSError(EIO, error.strerror) from error
-        self.sent += 1
-        if self._connection.has(ModifyChannelResponse):
-            response = yield answer
-            if isinstance(response, ModifyChannelResponse) and response.status:
-                raise OSError(EIO, f"the host refused to re-target channel {channel.relid}")
+        relid = channel.relid
+        with self._connection.awaiting(ModifyChannelResponse, relid, relid) as answered:
+            try:
+                self._connection.post(ModifyChannel(relid, cpu))
+            except OSError as error:
+                raise OSError(EIO, error.strerror) from error
+            self.sent += 1
+            if self._connection.has(ModifyChannelResponse):
+                response = yield answered
+                if isinstance(response, ModifyChannelResponse) and response.status:
+                    raise OSError(EIO, f"the host refused to re-target channel {relid}")
+        if channel.rescinded:
+            raise OSError(EIO, f"the host has rescinded channel {relid}")
         self._moved(channel, cpu)
 
     def _moved(self, channel: Channel, cpu: int) -> None:

@@ -9,7 +9,6 @@ may be left behind.  A refusal at any step puts the CPU back.
 
 from __future__ import annotations
 
-import contextlib
 from errno import EBUSY
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from fakeproc.guest.cpus import cpus_in, first_cpu
 from fakeproc.guest.hv.placement import VMBUS_CONNECT_CPU
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.protocol.messages import ModifyChannel, ModifyChannelResponse
-from fakeproc.timeline import MILLISECOND
+from fakeproc.timeline import MILLISECOND, HungTaskError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,11 +137,17 @@ class Offline:
             return
         others = list(cpus_in(self._cpus.online & ~(1 << cpu)))
         for channel in self._holders(cpu):
+            if self._channels.get(channel.relid) is not channel:
+                continue  # it has gone while another one was moved
             start = self._random.randrange(len(others))
             for other in (*others[start:], *others[:start]):
-                with contextlib.suppress(OSError):
+                try:
                     yield from self._retargeting.set_cpu(channel, other)
-                    break
+                except HungTaskError:
+                    raise
+                except OSError:
+                    continue
+                break
             else:
                 yield from self._retargeting.set_cpu(channel, VMBUS_CONNECT_CPU)
 

@@ -61,8 +61,8 @@ class Suspend:
     def hibernate(self) -> Sleeper[None]:
         """Write an image, be switched off, and wake up from it.
 
-        Raises OSError EOPNOTSUPP, with everything as it was, where a device's
-        driver cannot suspend it.
+        Raises OSError, with everything as it was: EOPNOTSUPP where a device's
+        driver cannot suspend it, or what posting the Unload message gives.
         """
         yield FREEZE
         suspended: list[VmbusDevice] = []
@@ -73,7 +73,11 @@ class Suspend:
         except OSError:
             yield from self._resume_devices(suspended)
             raise
-        yield from self._suspend_bus()
+        try:
+            yield from self._suspend_bus()
+        except OSError:
+            yield from self._resume_devices(list(self._devices.values())[::-1])
+            raise
         self.resumed += 1
         yield from self._resume_bus()
         yield from self._resume_devices(list(self._devices.values())[::-1])
@@ -112,14 +116,24 @@ class Suspend:
         for relid in [c.relid for c in channels.values() if c.offer.is_hvsock]:
             self._rescind(relid)  # vmbus_force_channel_rescinded
         yield FREEZE
+        yield from self._unload()
         for cpu in cpus_in(self._cpus.online):
             self._connection.host.stop_timer(cpu)
         for channel in list(channels.values()):
             self._table.unmap(channel)
             channel.offer = replace(channel.offer, relid=INVALID_RELID)
+
+    def _unload(self) -> Sleeper[None]:
+        """`vmbus_initiate_unload`.
+
+        The kernel unmaps the relids first, does not look at whether the
+        message could be posted, and would wait for ever for the answer.  Here
+        it comes first, and a refusal leaves everything as it was.
+        """
         if self._connection.has(Unload):
-            self._connection.post(Unload())
-            yield self._connection.answer(UnloadResponse, 0)
+            with self._connection.awaiting(UnloadResponse) as unloaded:
+                self._connection.post(Unload())
+                yield unloaded
 
     def _resume_bus(self) -> Sleeper[None]:
         """`vmbus_bus_resume`: the protocol that was agreed on, and all the offers."""

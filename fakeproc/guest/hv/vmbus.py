@@ -256,6 +256,7 @@ class Vmbus:
         if channel is None:
             return
         channel.rescinded = True
+        self.connection.rescinded(relid)
         if channel.is_primary:
             self._timeline.start(self._unregister(channel.device))
         elif channel.state is ChannelState.OPEN:

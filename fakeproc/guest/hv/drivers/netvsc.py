@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from errno import EINVAL
+from errno import EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import NEGOTIATION, SimpleDriver
 from fakeproc.guest.hv.ring import PAGE_SIZE
+from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
 
 if TYPE_CHECKING:
     from fakeproc.guest.cpus import Cpus
@@ -76,24 +77,48 @@ class Netvsc(SimpleDriver):
 
     def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
         """`netvsc_sc_open`; a sub-channel that the driver did not request stays closed."""
-        if channel.offer.subchannel_index < self._channels(channel.device):
+        if channel.offer.subchannel_index >= self._channels(channel.device):
+            return
+        try:
             yield from self._ops.open(channel, self.ring_size)
+        except OSError as error:
+            self._ops.log.say(
+                f"hv_netvsc {channel.device.name}: sub channel open failed: {-(error.errno or 0)}",
+                KERN_NOTICE,
+            )
 
     def set_channels(self, device: VmbusDevice, number: int) -> Sleeper[None]:
         """`netvsc_set_channels`, what `ethtool -L` does: close all, open as many as requested.
 
-        Raises OSError EINVAL for none, or for more than the host has.
+        Raises OSError EINVAL for none, or for more than the host has; ENODEV
+        where the driver has lost the device; or what opening the channel
+        gives.  The adapter then has as many channels as before, if it can.
         """
         most = min(VRSS_CHANNEL_MAX, 1 + device.offer.subchannels_available)
         if not 1 <= number <= most:
             raise OSError(EINVAL, f"the adapter has 1 to {most} channels, not {number}")
-        yield from device.lock.acquire()
-        try:
+        with (yield from device.lock.acquire()):
+            before = device.drvdata
+            if device.driver is not self or not isinstance(before, NetvscDevice):
+                raise OSError(ENODEV, f"{device.name} is no network adapter any more")
             yield from self._ops.disconnect(device)
             device.drvdata = NetvscDevice(number)
+            try:
+                yield from self._attach(device)
+            except OSError:
+                device.drvdata = before
+                yield from self._restore(device)
+                raise
+
+    def _restore(self, device: VmbusDevice) -> Sleeper[None]:
+        try:
             yield from self._attach(device)
-        finally:
-            device.lock.release()
+        except OSError as error:
+            self._ops.log.say(
+                f"hv_netvsc {device.name}: restoring channel setting failed"
+                f" ({-(error.errno or 0)})",
+                KERN_ERR,
+            )
 
 
 def _default_rss(cpus: Cpus) -> int:

@@ -1,0 +1,230 @@
+"""What happens while kernel code sleeps: nothing is used that has gone, nothing stays half done."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fakeproc import profiles
+from fakeproc.machine import Machine
+from fakeproc.profiles.kernels import with_kernel
+from fakeproc.protocol.messages import GuestMessage, HvStatus, Unload
+from fakeproc.timeline import MICROSECOND, SECOND
+
+from .guests import channel_path, default_guest, interrupt_rows, node_at, text, write
+
+DRIVERS = "/sys/bus/vmbus/drivers"
+DEVICES = "/sys/bus/vmbus/devices"
+CPU7 = "/sys/devices/system/cpu/cpu7"
+STOCK = ["6.1", "6.12", "6.18", "7.2"]
+HUNG = "INFO: task sh:1 blocked for more than 120 seconds."
+
+
+def say(machine: Machine, name: str, line: str) -> int | str:
+    return write(machine, f"/host/{name}", line.encode())
+
+
+def said(machine: Machine) -> list[str]:
+    return [record.text for record in machine.kernel.log.records]
+
+
+def guest(kernel: str) -> Machine:
+    return Machine(with_kernel(profiles.load("hyperv-gen2"), kernel), "manual")
+
+
+def is_there(machine: Machine, device: str) -> bool:
+    return node_at(machine, f"{DEVICES}/{device}") is not None
+
+
+def netvsc(machine: Machine) -> str:
+    return str(next(d.instance for d in machine.profile.vmbus.devices if d.relid == 13))
+
+
+def says_nothing_of_mistakes(machine: Machine) -> bool:
+    return not [line for line in said(machine) if "internal error" in line]
+
+
+# A1: a device that goes while ethtool works -------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", [0, 50, 100, 150, 200, 300, 1000, 30_000])
+def test_ethtool_on_an_adapter_that_the_host_has_just_taken_back(wait) -> None:
+    machine = default_guest()
+    assert say(machine, "rescind", "13") == 2
+    machine.advance(wait * MICROSECOND)
+    answer = say(machine, "ethtool", f"{netvsc(machine)} combined 1")
+    assert answer in {"ENODEV", "EINVAL"}, "gone, or no adapter by that name any more"
+    machine.advance(SECOND)
+    assert not [relid for relid in (13, 18, 19) if relid in machine.host.relids.taken]
+    assert says_nothing_of_mistakes(machine)
+
+
+def test_two_lines_of_ethtool_in_one_write_while_the_adapter_goes() -> None:
+    machine = default_guest()
+    name = netvsc(machine)
+    say(machine, "rescind", "13")
+    assert say(machine, "ethtool", f"{name} combined 2\n{name} combined 4") == "ENODEV"
+    machine.advance(SECOND)
+    assert not is_there(machine, name)
+    assert says_nothing_of_mistakes(machine)
+
+
+def test_ethtool_that_the_host_refuses_leaves_the_channels_as_they_were() -> None:
+    machine = default_guest()
+    before = text(machine, "/host/ethtool")
+    say(machine, "fault", "open fail")
+    assert say(machine, "ethtool", f"{netvsc(machine)} combined 2") == "EAGAIN"
+    machine.advance(SECOND)
+    assert text(machine, "/host/ethtool") == before
+    rows = interrupt_rows(text(machine, "/proc/interrupts"))
+    assert sum(row.name.startswith("netvsc") for row in rows.values()) == 8
+
+
+def test_ethtool_that_cannot_go_back_says_so() -> None:
+    machine = default_guest()
+    say(machine, "fault", "open fail 2")
+    assert say(machine, "ethtool", f"{netvsc(machine)} combined 2") == "EAGAIN"
+    assert "restoring channel setting failed (-11)" in " ".join(said(machine))
+
+
+# A2: a device that goes while new_id works --------------------------------------------------------
+
+
+def test_new_id_of_a_class_whose_device_is_going() -> None:
+    machine = default_guest()
+    name = next(
+        device.name
+        for device in machine.kernel.vmbus.devices.values()
+        if device.type.name == "mouse"
+    )
+    assert write(machine, f"{DRIVERS}/hid_hyperv/unbind", name.encode()) == len(name)
+    class_id = text(machine, f"{DEVICES}/{name}/class_id").strip("{}\n")
+    for guid in (name, "5620e0c7-8062-4dce-aeb7-520c7ef76171"):  # mouse and framebuffer
+        say(machine, "rescind", guid)
+    assert write(machine, f"{DRIVERS}/hyperv_drm/new_id", class_id.encode()) == len(class_id)
+    machine.advance(SECOND)
+    assert not is_there(machine, name)
+    assert says_nothing_of_mistakes(machine)
+
+
+@pytest.mark.parametrize("file", ["bind", "unbind"])
+@pytest.mark.parametrize("wait", [0, 40, 50, 60, 100, 200, 600])
+def test_bind_and_unbind_of_a_device_that_is_going(file, wait) -> None:
+    machine = default_guest()
+    name = "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0"
+    if file == "bind":
+        write(machine, f"{DRIVERS}/hv_utils/unbind", name.encode())
+    say(machine, "rescind", name)
+    machine.advance(wait * MICROSECOND)
+    answer = write(machine, f"{DRIVERS}/hv_utils/{file}", name.encode())
+    assert answer in {36, "ENODEV"}
+    machine.advance(SECOND)
+    assert not is_there(machine, name)
+    assert says_nothing_of_mistakes(machine)
+
+
+# A3: what would wait for ever ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", STOCK)
+def test_a_lost_acknowledgement_on_a_stock_kernel_is_a_hung_task(kernel) -> None:
+    machine = guest(kernel)
+    cpu = f"{channel_path(machine, 19)}/cpu"
+    before, now = text(machine, cpu), machine.timeline.now
+    say(machine, "fault", "modifychannel drop")
+    assert write(machine, cpu, b"1") == "ETIMEDOUT"
+    assert machine.timeline.now == now + 120 * SECOND
+    assert HUNG in said(machine)
+    assert text(machine, cpu) == before
+    assert write(machine, cpu, b"1") == 1, "the next one is answered"
+    assert text(machine, cpu) == "1\n"
+
+
+@pytest.mark.parametrize("kernel", ["6.18", "7.2"])
+def test_a_lost_acknowledgement_keeps_a_cpu_online_with_its_timer(kernel) -> None:
+    machine = guest(kernel)
+    say(machine, "fault", "modifychannel drop")
+    assert write(machine, f"{CPU7}/online", b"0") == "ETIMEDOUT"
+    assert HUNG in said(machine)
+    assert text(machine, f"{CPU7}/online") == "1\n"
+    assert text(machine, f"{CPU7}/hotplug/target") == text(machine, f"{CPU7}/hotplug/state")
+    say(machine, "traffic", "timer 100")
+    before = interrupt_rows(text(machine, "/proc/interrupts"))["HVS"].counts[7]
+    machine.advance(SECOND)
+    assert interrupt_rows(text(machine, "/proc/interrupts"))["HVS"].counts[7] == before + 100
+    assert write(machine, f"{CPU7}/online", b"0") == 1
+    assert text(machine, f"{CPU7}/online") == "0\n"
+
+
+def test_a_channel_that_is_rescinded_answers_no_more() -> None:
+    """vmbus_rescind_cleanup(): who waits for an answer about it goes on at once."""
+    machine = guest("6.12")
+    say(machine, "latency", "ack 10")
+    say(machine, "rescind", "19")
+    now = machine.timeline.now
+    assert write(machine, f"{channel_path(machine, 19)}/cpu", b"1") == "EIO"
+    assert machine.timeline.now - now < SECOND
+
+
+# A9: hibernation that the host does not hear of ---------------------------------------------------
+
+
+def hibernating_guest() -> Machine:
+    toml = profiles.source("hyperv-gen2").replace("[vmbus]\n", "[vmbus]\nhibernation = true\n", 1)
+    machine = Machine(profiles.parse(toml, "test.toml", "test"), "manual")
+    machine.advance(3 * SECOND)
+    say(machine, "traffic", "all 0")
+    return machine
+
+
+def what_hibernation_leaves(machine: Machine) -> dict[str, object]:
+    """Of each device its driver, its primary channel and how many others are open."""
+    devices = json.loads(text(machine, "/host/state.json"))["vmbus"]["devices"]
+    keys = ("relid", "irq", "state", "target_cpu", "host_target_vp")
+    return {
+        name: (
+            device["driver"],
+            [device["channels"][0][key] for key in keys],
+            [channel["state"] for channel in device["channels"]],
+        )
+        for name, device in devices.items()
+    }
+
+
+def timers_run(machine: Machine) -> bool:
+    say(machine, "traffic", "timer 100")
+    before = interrupt_rows(text(machine, "/proc/interrupts"))["HVS"].counts
+    machine.advance(SECOND)
+    after = interrupt_rows(text(machine, "/proc/interrupts"))["HVS"].counts
+    return [new - old for new, old in zip(after, before, strict=True)] == [100] * 8
+
+
+def test_a_hibernation_whose_unload_is_refused_leaves_everything_as_it_was(monkeypatch) -> None:
+    machine = hibernating_guest()
+    before = what_hibernation_leaves(machine)
+    post = machine.host.post_message
+
+    def refuse(message: GuestMessage) -> HvStatus:
+        return HvStatus.INVALID_PARAMETER if isinstance(message, Unload) else post(message)
+
+    monkeypatch.setattr(machine.host, "post_message", refuse)
+    assert say(machine, "power", "hibernate") == "EINVAL"
+    machine.advance(SECOND)
+    assert what_hibernation_leaves(machine) == before
+    assert timers_run(machine)
+    assert text(machine, "/host/power") == "running, resumed 0 times\n"
+
+
+def test_a_guest_survives_a_hibernation_in_which_no_message_arrives() -> None:
+    machine = hibernating_guest()
+    rows = interrupt_rows(text(machine, "/proc/interrupts"))
+    say(machine, "fault", "post einval 50")
+    assert say(machine, "power", "hibernate") == "EINVAL"
+    say(machine, "fault", "clear")
+    assert timers_run(machine)
+    seen = json.loads(text(machine, "/host/state.json"))["vmbus"]["devices"]
+    channels = [channel for device in seen.values() for channel in device["channels"]]
+    assert all(channel["relid"] > 0 for channel in channels)
+    assert all(str(channel["irq"]) in rows for channel in channels)
+    assert write(machine, f"{CPU7}/online", b"0") in {1, "EBUSY"}
