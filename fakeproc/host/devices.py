@@ -119,6 +119,11 @@ class Relids:
         channel.state = HostChannelState.UNANNOUNCED
         self.taken[channel.relid] = channel
 
+    @property
+    def left(self) -> int:
+        """How many more channels can have a relid."""
+        return MAX_RELID - len(self.taken)
+
     def forget(self) -> None:
         """Take every relid back, and from now on give them out as they come."""
         for relid in list(self.taken):

@@ -155,7 +155,7 @@ class Host:
         if primary is None or not primary.open:
             return
         for channel in primary.device.channels[1 : 1 + packet.count]:
-            if channel.state is HostChannelState.FREE:
+            if channel.state is HostChannelState.FREE and self.relids.left:
                 self._offer(channel, primary.device.subchannel_delay)
 
     def query(self, packet: BusRelationsQuery) -> BusRelations:

@@ -73,7 +73,8 @@ class Inventory:
         """A device of the class called `kind`, to be offered.
 
         Raises ValueError for a class that is not, for an instance GUID or a
-        relid that another device has, and when no relid is left.
+        relid that another device has, and when its channels, those that the
+        guest has yet to request included, need more relids than are left.
         """
         if kind == HV_SOCK:
             class_id = UUID(f"{self._next_port:08x}{HV_SOCK_SERVICE}")
@@ -96,8 +97,7 @@ class Inventory:
         if instance is None:
             known = WELL_KNOWN.get(kind)
             instance = known if known and known not in instances else self._invent()
-        if len(taken) + len(self._planned) >= MAX_RELID:
-            raise ValueError("the host has no relid left")
+        self._check_relids(1 + subchannels)
         device = HostDevice(class_id, instance, pci_model=pci_model, is_hvsock=kind == HV_SOCK)
         device.channels = [
             HostChannel(device, index, relid if index == 0 else None)
@@ -105,6 +105,18 @@ class Inventory:
         ]
         self._planned.append(device)
         return device
+
+    def _check_relids(self, wanted: int) -> None:
+        """Raise ValueError where the guest could ask for more channels than there are relids."""
+        channels = set(self._host.relids.taken.values())  # also of devices that are going
+        for device in (*self._host.devices, *self._planned):
+            channels.update(device.channels)
+        left = MAX_RELID - len(channels)
+        if wanted > left:
+            raise ValueError(
+                f"the host has no relid left for {wanted} more channels: {max(0, left)} of"
+                f" {MAX_RELID} are free"
+            )
 
     def offer(self, device: HostDevice) -> None:
         """Let the host offer it."""

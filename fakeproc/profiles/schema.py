@@ -37,6 +37,11 @@ __all__ = [
 
 MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the protocol's
 
+# The largest number of a Linux interrupt: /proc/stat has a number for each up to the last.
+MAX_IRQ = 65_535
+MAX_UPTIME_S = 1_000_000_000  # some thirty years
+MAX_DELAY_US = 3_600_000_000  # an hour
+
 # Labels of the rows of /proc/interrupts that are no Linux interrupts.
 ARCH_ROWS = {
     "x86_64": frozenset({
@@ -81,6 +86,9 @@ Count = Annotated[int, Field(ge=0, lt=1 << 32)]
 Counts = Annotated[dict[Cpu, Count], BeforeValidator(_by_cpu)]
 Relid = Annotated[int, Field(ge=1, le=MAX_RELID)]
 Rate = Annotated[float, Field(ge=0, le=1e9)]
+Register = Annotated[int, Field(ge=0, lt=1 << 32)]  # a number of 32 bits
+AddressBits = Annotated[int, Field(ge=1, le=64)]
+Delay = Annotated[int, Field(ge=0, le=MAX_DELAY_US)]
 TrafficKind = Literal["steady", "poisson"]
 ClassGuid = Annotated[UUID, BeforeValidator(_class_guid)]
 
@@ -115,9 +123,9 @@ class Cache(_Table):
 
     level: int = Field(ge=1, le=4)  # 1 is the nearest
     type: Literal["Data", "Instruction", "Unified"]  # what it holds
-    size_kib: int = Field(gt=0)  # KiB
-    ways: int = Field(gt=0)  # of associativity
-    line_bytes: int = Field(default=64, gt=0)  # bytes
+    size_kib: int = Field(gt=0, lt=1 << 32)  # KiB
+    ways: int = Field(gt=0, lt=1 << 32)  # of associativity
+    line_bytes: int = Field(default=64, gt=0, le=65_536)  # bytes
     shared_by: Literal["core", "package"] = "core"  # the threads of which use one
 
 
@@ -141,21 +149,21 @@ class Cpus(_Table):
     possible: int = Field(ge=1, le=MAX_CPUS)  # how many there may ever be
     present: int | None = None  # the first so many of the possible ones; default: all
     offline: frozenset[Cpu] = frozenset()  # present, but not online at the start
-    packages: int = Field(default=1, ge=1)  # sockets, among which the CPUs are divided
-    threads_per_core: int = Field(default=1, ge=1)  # 2 with hyper-threading
-    nodes: int = Field(default=1, ge=1)  # NUMA nodes, among which the CPUs are divided
+    packages: int = Field(default=1, ge=1, le=MAX_CPUS)  # sockets, among which the CPUs are divided
+    threads_per_core: int = Field(default=1, ge=1, le=MAX_CPUS)  # 2 with hyper-threading
+    nodes: int = Field(default=1, ge=1, le=MAX_CPUS)  # NUMA nodes, among which the CPUs are divided
     isolated: Isolation = Isolation()  # a table of its own
     vendor: str = "GenuineIntel"  # x86: /proc/cpuinfo
-    family: int = 6  # x86
-    model: int = 106  # x86
-    stepping: int = 6  # x86
-    microcode: int = 0xFFFFFFFF  # x86: the revision; a guest is shown this one
+    family: Register = 6  # x86
+    model: Register = 106  # x86
+    stepping: Register = 6  # x86
+    microcode: Register = 0xFFFFFFFF  # x86: the revision; a guest is shown this one
     name: str = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"  # x86: the model's name
-    khz: int = Field(default=2_793_438, gt=0)  # kHz
+    khz: int = Field(default=2_793_438, gt=0, lt=1 << 32)  # kHz
     flags: str = ""  # what /proc/cpuinfo lists as flags, or as Features
     bugs: str = ""  # x86: what /proc/cpuinfo lists as bugs
-    midr: int = 0x413FD0C1  # arm64: the main ID register, a Neoverse N1
-    address_bits: tuple[int, int] = (46, 48)  # physical, virtual
+    midr: Register = 0x413FD0C1  # arm64: the main ID register, a Neoverse N1
+    address_bits: tuple[AddressBits, AddressBits] = (46, 48)  # physical, virtual
     caches: tuple[Cache, ...] = ()  # a list of tables
 
     @model_validator(mode="after")
@@ -193,15 +201,15 @@ class Cpus(_Table):
 class Memory(_Table):
     """The guest's memory, the same in every node."""
 
-    mib_per_node: int = Field(default=16384, gt=0)  # MiB
+    mib_per_node: int = Field(default=16384, gt=0, le=1 << 26)  # MiB
 
 
 class MonitorSlot(_Table):
     """A channel's slot in the monitor pages; `latency` in units of 100 ns."""
 
     id: int = Field(ge=0, lt=128)  # which slot
-    connection_id: int = Field(ge=0)  # what the host is signalled by
-    latency: int = Field(default=0, ge=0)  # how often the host looks, in units of 100 ns
+    connection_id: Register  # what the host is signalled by
+    latency: Register = 0  # how often the host looks, in units of 100 ns
 
 
 class _Channel(_Table):
@@ -229,8 +237,8 @@ class Device(_Channel):
     pci: Literal["nic", "nvme"] = "nic"  # what lies behind a vpci device
     # Drivers probe devices side by side, so that which SCSI controller becomes
     # host0 is a race on a real machine.  Who is late here says who loses it.
-    probe_delay_us: int = Field(default=0, ge=0)
-    subchannel_delay_us: int = Field(default=0, ge=0)  # the same, until it asks for sub-channels
+    probe_delay_us: Delay = 0
+    subchannel_delay_us: Delay = 0  # the same, until it asks for sub-channels
 
     @property
     def channels(self) -> tuple[Device | Subchannel, ...]:
@@ -284,9 +292,9 @@ class VMBus(_Table):
 class OtherIrq(_Table):
     """An interrupt that is not a VMBus channel's; `irq` is its Linux number."""
 
-    irq: int = Field(ge=0)  # its number in Linux
+    irq: int = Field(ge=0, le=MAX_IRQ)  # its number in Linux
     chip: str = "IO-APIC"  # who delivers it
-    hwirq: int = Field(ge=0)  # its number there
+    hwirq: int = Field(ge=0, lt=1 << 64)  # its number there
     trigger: Literal["edge", "level"] = "edge"  # what raises it
     flow: str | None = None  # the flow name after the hwirq: edge, fasteoi
     actions: tuple[str, ...] = ()  # the names in its row; without one it has no row
@@ -294,7 +302,7 @@ class OtherIrq(_Table):
     effective: Cpu = 0  # the CPU that it comes to
     settable: bool = True  # whether user space may move it
     managed: bool = False  # affinity owned by the kernel
-    node: int = -1  # the NUMA node of its device; -1 for none
+    node: int = Field(default=-1, ge=-1, lt=MAX_CPUS)  # the NUMA node of its device; -1 for none
     counts: Counts = {}  # interrupts so far: a list from CPU 0 on, or a table CPU = count
     rate: Rate = 0.0  # interrupts a second, once the quiet time is over
     traffic: TrafficKind = "steady"  # how they are spread over time
@@ -309,8 +317,12 @@ class Profile(_Table):
     stimer_direct: bool = True  # x86: timers on a vector of their own, not as messages
     pic: bool = False  # x86: whether there is a PIC, with 16 interrupts (Generation 1)
     seed: int = Field(default=1, ge=0, le=MAX_SEED)  # of all that is left to chance
-    uptime_s: int = Field(default=0, ge=0)  # how long it has run when it is mounted
-    quiet_s: float = Field(default=0, ge=0)  # how long it is left alone from then on
+    uptime_s: int = Field(
+        default=0, ge=0, le=MAX_UPTIME_S
+    )  # how long it has run when it is mounted
+    quiet_s: float = Field(
+        default=0, ge=0, le=MAX_UPTIME_S
+    )  # how long it is left alone from then on
     timer_rate: Rate = 0.0  # timer interrupts a second, of each CPU
     kernel: Kernel = Kernel()  # a table of its own, as the next ones are
     cpus: Cpus  # the processors

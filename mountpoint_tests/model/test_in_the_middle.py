@@ -9,7 +9,7 @@ import pytest
 from fakeproc import profiles
 from fakeproc.machine import Machine
 from fakeproc.profiles.kernels import with_kernel
-from fakeproc.protocol.messages import GuestMessage, HvStatus, Unload
+from fakeproc.protocol.messages import GuestMessage, HvStatus, SubchannelRequest, Unload
 from fakeproc.timeline import MICROSECOND, SECOND
 
 from .guests import channel_path, default_guest, interrupt_rows, node_at, text, write
@@ -228,3 +228,52 @@ def test_a_guest_survives_a_hibernation_in_which_no_message_arrives() -> None:
     assert all(channel["relid"] > 0 for channel in channels)
     assert all(str(channel["irq"]) in rows for channel in channels)
     assert write(machine, f"{CPU7}/online", b"0") in {1, "EBUSY"}
+
+
+# A5: more sub-channels than relids ----------------------------------------------------------------
+
+
+def test_offers_that_need_more_relids_than_there_are_are_refused_at_once() -> None:
+    """Sub-channels count when the offer is accepted, not when the guest requests them."""
+    machine = default_guest()
+    assert say(machine, "offer", "scsi subchannels=7\n" * 300) == "EINVAL"
+    why = [line for line in said(machine) if "no relid left for 8 more channels" in line]
+    assert len(why) == 1
+    assert say(machine, "offer", "scsi subchannels=7\n" * 200) > 0
+    assert say(machine, "offer", "scsi subchannels=2046") == "EINVAL"
+    for _ in range(20):
+        machine.advance(SECOND)
+        assert text(machine, "/proc/interrupts")
+    assert says_nothing_of_mistakes(machine)
+
+
+def test_a_host_without_relids_offers_as_many_sub_channels_as_it_can() -> None:
+    machine = default_guest()
+    taken = machine.host.relids.taken
+    nobody = next(iter(taken.values()))
+    for relid in range(1, 2047):
+        taken.setdefault(relid, nobody)
+    machine.host.send_packet(SubchannelRequest(13, 7))
+    machine.advance(SECOND)
+    assert machine.host.relids.left in {0, 1}
+    assert says_nothing_of_mistakes(machine)
+
+
+def test_an_event_that_fails_is_told_once_and_the_reader_goes_on(caplog) -> None:
+    machine = default_guest()
+
+    def fail() -> None:
+        raise LookupError("a mistake of ours")
+
+    for delay in range(5):
+        machine.timeline.after(delay, fail)
+    machine.advance(SECOND)
+    assert text(machine, "/proc/interrupts")
+    assert (
+        said(machine).count(
+            "fakeproc: internal error (please report): LookupError: a mistake of ours"
+        )
+        == 1
+    )
+    (record,) = caplog.records
+    assert record.exc_info is not None, "with its traceback"

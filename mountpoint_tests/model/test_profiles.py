@@ -322,3 +322,58 @@ def test_one_cpu_is_enough():
     assert text(machine, "/proc/irq/24/smp_affinity") == "1\n"
     assert text(machine, "/proc/irq/24/smp_affinity_list") == "0\n"
     assert text(machine, "/sys/devices/system/cpu/possible") == "0\n"
+
+
+# Numbers without an end ---------------------------------------------------------------------------
+
+TOO_LARGE = [
+    ("irq = 8\n", "irq = {}\n", "irq", 65_535),
+    ("hwirq = 8\n", "hwirq = {}\n", "hwirq", (1 << 64) - 1),
+    ("uptime_s = ", "uptime_s = {} #", "uptime_s", 1_000_000_000),
+    ("quiet_s = ", "quiet_s = {} #", "quiet_s", 1_000_000_000),
+    ("seed = ", "seed = {} #", "seed", None),
+    ("mib_per_node = ", "mib_per_node = {} #", "mib_per_node", 1 << 26),
+    ("nodes = ", "nodes = {} #", "nodes", 8192),
+    ("khz = ", "khz = {} #", "khz", (1 << 32) - 1),
+    ("size_kib = 48,", "size_kib = {},", "size_kib", (1 << 32) - 1),
+]
+LARGE = ["300000000", str(1 << 63), "9" * 23, "1e308", "inf", "9" * 5000]
+
+
+@pytest.mark.parametrize("number", LARGE, ids=lambda number: number[:9])
+@pytest.mark.parametrize(("old", "new", "key", "most"), TOO_LARGE, ids=lambda it: str(it)[:8])
+def test_a_number_without_an_end_is_refused_with_its_key(old, new, key, most, number) -> None:
+    """`irq = 300000000` made /proc/stat take twelve seconds and 600 MB."""
+    toml = profiles.source("hyperv-gen2")
+    assert old in toml
+    toml = toml.replace(old, new.format(number), 1)
+    if most is not None and number.isdigit() and len(number) < 25 and int(number) <= most:
+        profiles.parse(toml, "test.toml", "test")
+        return
+    if most is None and number == "300000000":
+        profiles.parse(toml, "test.toml", "test")
+        return
+    with pytest.raises(profiles.ProfileError) as refusal:
+        profiles.parse(toml, "test.toml", "test")
+    assert "test.toml" in str(refusal.value)
+    assert key in str(refusal.value) or "not TOML" in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize("value", ["[1]", "{}", "1", "true", "1979-05-27"])
+def test_a_class_that_is_no_text_is_refused_with_its_key(value) -> None:
+    toml = profiles.source("hyperv-gen2").replace('class = "kvp"', f"class = {value}", 1)
+    with pytest.raises(profiles.ProfileError, match=r"vmbus\.devices.*class"):
+        profiles.parse(toml, "test.toml", "test")
+
+
+def test_nesting_of_three_thousand_is_refused() -> None:
+    with pytest.raises(profiles.ProfileError, match="nested too deeply"):
+        profiles.parse("a = " + "[" * 3000 + "]" * 3000, "test.toml", "test")
+
+
+def test_the_last_interrupt_that_a_profile_may_have_is_shown_at_once() -> None:
+    toml = profiles.source("hyperv-gen2").replace("irq = 8\n", "irq = 65535\n", 1)
+    machine = Machine(profiles.parse(toml, "test.toml", "test"), "manual")
+    intr = next(line for line in text(machine, "/proc/stat").splitlines() if line[:4] == "intr")
+    assert len(intr.split()) == 2 + 65_536
