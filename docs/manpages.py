@@ -109,6 +109,10 @@ def command_page() -> Iterator[str]:
     yield from item(
         "\\fBXDG_RUNTIME_DIR\\fR", "Where the list of mounts, and the daemons' logs, are kept."
     )
+    yield from item(
+        "\\fBFAKEPROC_LIBFUSE\\fR",
+        "3 to mount through libfuse 3 where libfuse 2 is installed, too.",
+    )
     yield ".SH EXAMPLES"
     yield ".nf"
     for command in (group, *commands.values()):
