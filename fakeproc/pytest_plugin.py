@@ -104,7 +104,7 @@ def _fakeproc_choice(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def _choice_of(request: pytest.FixtureRequest, given: dict[str, Any]) -> dict[str, Any]:
-    """What is meant, also where the fixture is asked for in the midst of a test."""
+    """The guest that is meant, also where a test requests the fixture by `getfixturevalue`."""
     choice = _marked(request.node) | given
     for key, value in choice.items():
         if isinstance(value, list | tuple):
@@ -130,7 +130,7 @@ class _Watched:
 
 @dataclass
 class _SessionGuests:
-    """The guests that several tests look at, by what was asked for."""
+    """The guests that several tests look at, by the values of the marker."""
 
     guests: dict[tuple[tuple[str, Any], ...], Guest] = field(default_factory=dict)
 
@@ -254,7 +254,7 @@ def _fakeproc_session_guest_is_left_alone(
         guest.open()  # for the next test it is again as it was
         pytest.fail(
             "this test has changed fakeproc_session_guest, which is there to be looked at: "
-            "let it use fakeproc_guest\n" + "\n".join(difference[:20]),
+            "use fakeproc_guest in it\n" + "\n".join(difference[:20]),
             pytrace=False,
         )
 

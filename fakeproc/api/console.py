@@ -1,4 +1,4 @@
-"""What a guest is told and asked by its host, mounted or not: thin over the files of host/."""
+"""The console of a guest's host as methods, for mounted and unmounted guests alike."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UEVENT = re.compile(r"KERNEL\[(?P<time>[\d.]+)\] (?P<action>\S+) +(?P<devpath>\
 
 @dataclass(frozen=True)
 class Uevent:
-    """What the guest's kernel told udev."""
+    """An event that the guest's kernel sent to udev."""
 
     time_s: float
     action: str
@@ -37,7 +37,7 @@ class Console(ABC):
     """The host's side of a guest.
 
     What the host refuses is a RefusedError that says why.  With a manual clock
-    things happen when time passes: whoever offers a device advances the clock
+    things happen when time passes: after offering a device, advance the clock
     before looking for it.
     """
 
@@ -64,7 +64,7 @@ class Console(ABC):
         self._tell("interrupt", f"{relid} {count}")
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once."""
+        """Move the guest's time on by so many seconds, at once."""
         self._tell("clock", f"advance {_number('seconds', seconds):.9f}")
 
     def traffic(
@@ -111,7 +111,7 @@ class Console(ABC):
         return self._ask("log")
 
     def uevents(self) -> list[Uevent]:
-        """What the guest's kernel has told udev since it booted."""
+        """The events that the guest's kernel has sent to udev since it booted."""
         events = []
         for text in filter(None, self._ask("uevents").split("\n\n")):
             head, *lines = text.splitlines()

@@ -50,7 +50,7 @@ class _Keeper:
         self._guests: dict[Path, _Kept] = {}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what is asked."""
+        """Carry out a request and return the answer."""
         if request["do"] == "mount":
             profile = Profile.model_validate_json(request["profile"])
             machine = partial(Machine, profile, request["clock"], request["sizes"])

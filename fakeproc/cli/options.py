@@ -71,7 +71,7 @@ def report(text: str) -> None:
     """Say what was done.  It is done, so that a full standard output is no failure, but is said."""
     try:
         click.echo(text)
-    except BrokenPipeError:  # whoever read it has heard enough
+    except BrokenPipeError:  # the reader has closed the pipe
         forget_output()
     except OSError as error:
         forget_output()

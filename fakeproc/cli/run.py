@@ -135,10 +135,10 @@ def _guest(options: MachineOptions, mountpoint: str | None, keep: bool, mask: Ma
         from fakeproc.run.mounted_guest import MountedGuest
 
         return MountedGuest(mountpoints.resolved(mountpoint))
-    from fakeproc.run.private_guest import OwnGuest, mount_to_keep
+    from fakeproc.run.private_guest import PrivateGuest, mount_to_keep
 
     machine = chosen_machine(options)
-    return mount_to_keep(machine, mask) if keep else OwnGuest(machine)
+    return mount_to_keep(machine, mask) if keep else PrivateGuest(machine)
 
 
 def _find_registry_as_root_of_a_namespace() -> None:

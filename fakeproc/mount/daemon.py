@@ -215,7 +215,7 @@ def _unmount(mountpoint: Path, temporary: bool) -> list[Path]:
         try:
             for _ in mounts_at(directory):
                 unmount(directory)
-            with suppress(FileNotFoundError):  # whoever has unmounted it may be quicker
+            with suppress(FileNotFoundError):  # `fakeproc umount` may be quicker
                 directory.rmdir()
         except (OSError, UnmountError):
             logger.exception("%s is left behind", directory)

@@ -31,8 +31,8 @@ Options = Mapping[str, str | int | bool]
 # comes along with the open instead of as one more request.
 _OPTIONS_OF_LIBFUSE_2: Options = {"big_writes": True, "atomic_o_trunc": True}
 
-# Ask for the removal of an open file as it is asked of us; libfuse would try to
-# rename it first, and report how that failed.
+# Pass the removal of an open file on as it comes; libfuse would try to rename it
+# first, and report how that failed.
 _OPTIONS: Options = {"hard_remove": True}
 
 # Bytes as characters, one to one: a name that is not UTF-8 is a name that does

@@ -36,7 +36,7 @@ class Mount(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Whether fakeproc made it, whoever's it is."""
+        """Whether fakeproc made it, for any user."""
         return self.file_system == FILE_SYSTEM
 
     @property

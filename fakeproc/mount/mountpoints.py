@@ -1,7 +1,4 @@
-"""Where one can mount, and where not and why.
-
-Whatever is found wrong is one sentence that a person can act upon.
-"""
+"""Whether a guest can be mounted at a place, and why not: one sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ _DESCRIPTORS = 32
 
 
 class MountError(Exception):
-    """One cannot mount there; the message is a sentence that says why."""
+    """A guest cannot be mounted there; the message is a sentence that says why."""
 
 
 def directories(mountpoint: Path) -> list[Path]:
@@ -79,7 +76,7 @@ def reserved(mountpoint: Path) -> Iterator[None]:
     try:
         directory = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
-        yield  # there is nothing to keep; `check` says what is wrong
+        yield  # `check` says what is wrong
         return
     try:
         try:
@@ -94,7 +91,7 @@ def reserved(mountpoint: Path) -> Iterator[None]:
 
 
 def check(mountpoint: Path, allow_other: bool) -> str | None:
-    """Raise MountError unless one can mount here.
+    """Raise MountError unless a guest can be mounted here.
 
     What a killed daemon has left is cleared first; returns the sentence that
     says so, or None.

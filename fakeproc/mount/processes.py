@@ -1,4 +1,4 @@
-"""Processes: which of them live, going into the background, and who ends with whom."""
+"""Processes: whether one lives, going into the background, ending together with another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Process(NamedTuple):
-    """A process, told from a later one of the same number by when it started.
+    """A process; its start time tells it from a later one of the same number.
 
     `started` is in clock ticks since the boot, as the kernel counts.  (What
     psutil has is a date, which changes whenever the clock is set.)
@@ -70,7 +70,7 @@ def end(process: Process, patience: float = PATIENCE) -> bool:
 
 
 class Report:
-    """What a daemon has to tell the process that started it."""
+    """The report of a daemon to the process that started it."""
 
     READY = b"ready"
 

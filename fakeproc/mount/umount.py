@@ -14,7 +14,7 @@ __all__ = ["Ended", "NotMountedError", "end_mount"]
 
 
 class NotMountedError(Exception):
-    """There is no such mount of this user; the message says what is known of it."""
+    """The user has no such mount; the message says what is known of it."""
 
 
 class Ended(NamedTuple):

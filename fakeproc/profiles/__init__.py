@@ -1,4 +1,4 @@
-"""Profiles: which machine this is, as TOML, built in or one's own.
+"""Profiles: which machine this is, as TOML, built in or from a file.
 
 `load` takes the name of a built-in profile or the path of a file.  What is
 wrong with a profile is one `ProfileError`, whose text is one sentence that
@@ -32,7 +32,7 @@ def names() -> list[str]:
 
 
 def source(name: str) -> str:
-    """The TOML of a built-in profile; raises ProfileError when there is none."""
+    """The TOML of a built-in profile; raises ProfileError for an unknown name."""
     if name not in names():
         raise ProfileError(f"no profile is called {name!r}; built in are: {', '.join(names())}")
     return resources.files(__name__).joinpath(f"{name}.toml").read_text()

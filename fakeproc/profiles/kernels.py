@@ -17,9 +17,9 @@ KERNELS = {
 }
 
 
-def with_kernel(profile: Profile, name: str) -> Profile:
+def with_kernel(profile: Profile, name: object) -> Profile:
     """The same machine with another kernel; ProfileError for a name that is not known."""
-    if name not in KERNELS:
+    if not isinstance(name, str) or name not in KERNELS:  # a list is no key of a table
         raise ProfileError(f"no kernel is called {name!r}; there are: {', '.join(KERNELS)}")
     version, series = KERNELS[name]
     old = profile.kernel

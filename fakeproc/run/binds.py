@@ -8,7 +8,7 @@ what programs need of the real one is then hung into the guest's.
 What stays real is read-only: a program that tunes the guest, or ruins it, is
 not to do that to the machine it runs on.  Processes are the exception, as their
 files in /proc/<pid> belong to what runs here.  This keeps mistakes from
-happening, not attacks: whoever may mount in here may also unmount.
+happening, not attacks: root in here may also unmount.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def open_window(guest: Path, *, host_writable: bool = False) -> None:
     if _HOSTS_PCI.is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
     _give_irqbalance_its_directory()
-    # Whoever stands in what is covered now would still be in the host's.
+    # A working directory that is covered now would still be the host's.
     with suppress(OSError):
         os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir
 
@@ -94,7 +94,7 @@ def _cover_sys(tree: Path, host_writable: bool) -> None:
 
 
 def _give_irqbalance_its_directory() -> None:
-    """Let there be an empty /run/irqbalance, of this window alone.
+    """Make an empty /run/irqbalance, of this window alone.
 
     Where it cannot make its socket there, irqbalance takes one abstract name
     for all of the machine, and a second irqbalance gives up.
@@ -108,7 +108,7 @@ def _give_irqbalance_its_directory() -> None:
 
 
 def _replace_run() -> None:
-    """Let /run be a directory of this window, in which everything is that was there."""
+    """Replace /run by a directory of this window that holds all that the real one holds."""
     real = os.open(_RUN, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with os.scandir(_RUN) as entries:

@@ -1,7 +1,7 @@
-"""What a command has left running: found and ended.
+"""Find and end the processes that a command has left running.
 
-Whoever has adopted the orphans (`namespace.adopt_orphans`) has every process
-that a command started among its descendants, also those that went into the
+A process that adopts orphans (`processes.adopt_orphans`) has every process that
+a command started among its descendants, also those that went into the
 background or into namespaces of their own.
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 __all__ = ["end_descendants"]
 
-# A program that is told to end may have something to put in order.  What is
-# still there when it cannot be waited for any longer is not ours to kill (a
-# set-uid program), or stuck in the kernel.
+# Seconds.  SIGTERM leaves a program the time to clean up; SIGKILL follows.  A
+# process that survives that is not ours to kill (a set-uid program), or is stuck
+# in the kernel.
 _PATIENCE = 0.5
 _LONGEST = 5.0
 _INTERVAL = 0.005
@@ -26,18 +26,18 @@ _INTERVAL = 0.005
 def end_descendants(spared: int | None = None) -> None:
     """End every descendant of this process, but not the child `spared`.
 
-    First they are asked, and after a while they are not asked any more.
+    They get SIGTERM, and after a while SIGKILL.
     """
     started = time.monotonic()
-    asked: set[int] = set()
+    signalled: set[int] = set()
     while found := _descendants(spared):
         waited = time.monotonic() - started
         if waited > _LONGEST:
             return
         if waited < _PATIENCE:
-            _signal(found - asked, signal.SIGTERM)
-            _signal(found - asked, signal.SIGCONT)
-            asked |= found
+            _signal(found - signalled, signal.SIGTERM)
+            _signal(found - signalled, signal.SIGCONT)
+            signalled |= found
         else:
             _signal(found, signal.SIGKILL)
         time.sleep(_INTERVAL)

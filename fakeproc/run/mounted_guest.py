@@ -18,7 +18,7 @@ __all__ = ["Guest", "GuestError", "MountedGuest"]
 
 
 class GuestError(Exception):
-    """There is no such guest, or none can be had; the message is a sentence that says why."""
+    """The guest does not exist or cannot be started; the message is a sentence that says why."""
 
 
 class Guest:
@@ -33,7 +33,7 @@ class Guest:
         """In the supervisor, before it has a child: go where the guest will be mounted."""
 
     def start(self, mask: Mask) -> None:
-        """In the supervisor: let there be a guest.  Raises GuestError."""
+        """In the supervisor: start the guest.  Raises GuestError."""
 
     def enter(self) -> None:
         """In the command: go where the guest is mounted."""
@@ -60,7 +60,7 @@ class MountedGuest(Guest):
         if not is_here and (entry is None or not entry.is_alive()):
             raise GuestError(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
         super().__init__(mountpoint, mountpoint.name if entry is None else entry.profile)
-        # It may be the own guest of another run, mounted where only that one sees it.
+        # It may be the private guest of another run, which only that run sees mounted.
         self._elsewhere = None if is_here or entry is None else entry.process
 
     def enter(self) -> None:

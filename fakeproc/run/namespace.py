@@ -158,7 +158,7 @@ def _is_elsewhere(pid: int, kind: str) -> bool:
 
 
 def bind(source: str | Path, target: Path, *, with_submounts: bool = False) -> None:
-    """Let `target` show what `source` is.
+    """Mount `source` on `target` as well.
 
     By the system call, as mount(8) would follow a source in /proc/self/fd and
     mount what is found by its name.
@@ -200,7 +200,7 @@ def make_read_only(target: Path) -> None:
 
 
 def mount_tmpfs(target: Path, options: str, *, read_only: bool = False) -> None:
-    """Let `target` be an empty directory."""
+    """Mount an empty directory on `target`."""
     _mount("tmpfs", target, "tmpfs", _MS_RDONLY if read_only else 0, options)
 
 

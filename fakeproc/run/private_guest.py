@@ -20,10 +20,10 @@ from fakeproc.run.signals import Mask, release_signals
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
 
-__all__ = ["OwnGuest", "mount_to_keep"]
+__all__ = ["PrivateGuest", "mount_to_keep"]
 
 
-class OwnGuest(Guest):
+class PrivateGuest(Guest):
     """A guest that lives as long as the command, mounted where nobody else sees it.
 
     For an ordinary user that is a user namespace, in which they may mount, so

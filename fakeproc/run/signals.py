@@ -1,9 +1,9 @@
 """A process that waits for another and stands in for it.
 
-Whoever signals the front means the command.  What the terminal sends (Ctrl-C, Ctrl-Z)
-it sends to the command itself, which is in the same process group, so that is
-not passed on a second time; which of both it was, the kernel says with the
-signal.
+A signal that a process sends to the front is meant for the command, and is passed on.  The
+terminal (Ctrl-C, Ctrl-Z) signals the whole process group, the command included,
+so its signals are not passed on.  The kernel says with each signal which of both
+it is (`si_code`).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _FROM_A_PROCESS = 0
 
 
 def hold_signals() -> Mask:
-    """Let signals wait until they are asked for; returns the mask there was before.
+    """Block signals, for `attend` to take them one by one; returns the mask from before.
 
-    From here on none is lost, whichever process is started when.
+    No signal is lost from here on, whenever a process is started.
     """
     return set(signal.pthread_sigmask(signal.SIG_BLOCK, _RELAYED))
 
@@ -51,9 +51,9 @@ def attend(
 ) -> int | None:
     """Pass signals on to `child` until it ends; returns its status as waitpid gives it.
 
-    Whatever other children end meanwhile is reaped.  `stopped` is called when
-    the child has been stopped.  Returns None when there is nobody any more to
-    attend it for, which `lost` says.
+    Other children that end meanwhile are reaped.  `stopped` is called when
+    the child has been stopped.  Returns None once `lost` returns true: the
+    process for which the child is attended has ended.
     """
     while not lost():
         got = signal.sigwaitinfo(_RELAYED)
@@ -83,7 +83,7 @@ def _reap(child: int, stopped: Callable[[], None]) -> int | None:
 
 
 def release_signals(mask: Mask) -> None:
-    """Let signals act again, as they did before `hold_signals`."""
+    """Restore the mask from before `hold_signals`."""
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

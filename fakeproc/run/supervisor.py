@@ -1,7 +1,7 @@
 """Who starts whom, and who cleans up.
 
 The front forks the supervisor, and the supervisor the command and the daemon.
-Each is told by the kernel when its parent ends, however that ends:
+The kernel signals each of them when its parent ends, however that ends:
 
 - the front is killed: the supervisor ends the command, whatever it has
   started, and the daemon;
@@ -9,7 +9,7 @@ Each is told by the kernel when its parent ends, however that ends:
   and what is left falls to the front, which ends it;
 - the daemon is killed: the command gets ENOTCONN, as from a dead disk.
 
-The mounts of an own guest are in a mount namespace that the supervisor made,
+The mounts of a private guest are in a mount namespace that the supervisor made,
 and those of the window in one that the command made.  They end with the last
 process in them.
 """
@@ -191,7 +191,7 @@ def _execute(arguments: list[str], environment: dict[str, str]) -> NoReturn:
     try:
         if not program:  # not a search for it in each directory of PATH
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        os.execvpe(program, arguments, environment)  # noqa: S606 - it is what was asked for
+        os.execvpe(program, arguments, environment)  # noqa: S606 - the user's own command
     except FileNotFoundError as error:
         _say(f"{shown(program)}: {error.strerror}")
         os._exit(_NOT_FOUND)

@@ -121,6 +121,7 @@ def test_which_machine(console) -> None:
         ({"seed": -1}, "seed is a whole number from 0 to 9223372036854775807, not -1"),
         ({"seed": "x"}, "seed is a whole number from 0 to 9223372036854775807, not 'x'"),
         ({"clock": "Real"}, "clock is 'manual' or 'real', not 'Real'"),
+        ({"kernel": ["rfc"]}, r"no kernel is called \['rfc'\]; there are: rfc, "),
         ({"kernel": 6.12}, "no kernel is called 6.12; there are: rfc, "),
         ({"profile": None}, "a profile is the name of a built-in one, .* not None"),
     ],

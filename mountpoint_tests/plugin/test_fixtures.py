@@ -142,7 +142,7 @@ def test_a_guest_for_the_session_is_left_alone(project) -> None:
     run.assert_outcomes(passed=5, errors=1)
     run.stdout.fnmatch_lines([
         "*ERROR at teardown of test_changes*",
-        "*this test has changed fakeproc_session_guest*let it use fakeproc_guest*",
+        "*this test has changed fakeproc_session_guest*use fakeproc_guest in it*",
         "*irqs.39.counts.6: 2375 -> 2376*",
     ])  # fmt: skip
 

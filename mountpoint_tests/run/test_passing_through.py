@@ -159,11 +159,11 @@ def test_a_signal_before_there_is_a_command_ends_the_run_and_leaves_nothing(run,
     script = f"""
 import os, signal, sys
 from fakeproc.run import private_guest
-start = private_guest.OwnGuest.__init__
+start = private_guest.PrivateGuest.__init__
 def interrupted(self, machine):
     start(self, machine)
     os.kill(os.getpid(), signal.SIG{name})
-private_guest.OwnGuest.__init__ = interrupted
+private_guest.PrivateGuest.__init__ = interrupted
 signal.signal(signal.SIG{name}, signal.SIG_DFL)
 sys.argv = ["fakeproc", "run", "--", "echo", "never"]
 from fakeproc.cli.main import main
