@@ -50,6 +50,7 @@ class Architecture(ABC):
     ipi_rows: dict[str, str]  # what calls a function elsewhere, and what wakes
     boot_cpu_unplugs: bool
     other_chip: type[ApicChip | GicChip]  # steers what is not the VMBus's
+    has_hotplug_smt: bool  # CONFIG_HOTPLUG_SMT
     has_machinecheck: bool  # a device for each CPU, which comes and goes
 
     @abstractmethod
@@ -97,6 +98,7 @@ class X86(Architecture):
     """`arch/x86`: everything of Hyper-V's arrives on vectors of its own."""
 
     ipi_rows = {"function": "CAL", "wake": "RES"}  # noqa: RUF012
+    has_hotplug_smt = True
     has_machinecheck = True
     other_chip = ApicChip
 
@@ -157,6 +159,7 @@ class Arm64(Architecture):
 
     ipi_rows = {"function": "IPI1", "wake": "IPI0"}  # noqa: RUF012
     boot_cpu_unplugs = True
+    has_hotplug_smt = False
     has_machinecheck = False
     other_chip = GicChip
 

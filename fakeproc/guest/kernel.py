@@ -10,6 +10,7 @@ from fakeproc.guest.base.cacheinfo import CacheInfo
 from fakeproc.guest.base.core import Devices
 from fakeproc.guest.base.cpu import cpu_dev_init, node_dev_init, processor_driver
 from fakeproc.guest.base.cpu_hotplug import Hotplug
+from fakeproc.guest.base.smt import SmtControl
 from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpu_time import Load
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
@@ -92,6 +93,12 @@ class Kernel:
             self.log,
             migration.cpu_gone,
             boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
+        )
+        self.smt = SmtControl(
+            self.hotplug,
+            self.cpus,
+            implemented=self.architecture.has_hotplug_smt,
+            takes_number=self.personality.version.smt_takes_number,
         )
         self._set_up_hotplug_states(migration)
 

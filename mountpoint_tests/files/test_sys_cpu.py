@@ -403,8 +403,6 @@ def test_fail(sample, data, result):
         (b"0", "EINVAL"),
         (b"3", "EINVAL"),
         (b"4294967296", "EINVAL"),
-        (b"off", "EBUSY"),  # not emulated
-        (b"1", "EBUSY"),
     ],
 )
 def test_smt_control(sample, data, result):

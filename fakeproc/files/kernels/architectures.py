@@ -29,7 +29,6 @@ class ArchitectureFiles:
     cpuinfo_has_records: bool  # one record of its seq_file a CPU, not one for all of them
     interrupts_rows: Callable[[Kernel], tuple[ArchRow, ...]]
     shows_level: bool  # /proc/interrupts says Level or Edge (CONFIG_GENERIC_IRQ_SHOW_LEVEL)
-    has_hotplug_smt: bool  # CONFIG_HOTPLUG_SMT
     has_dies: bool  # topology/die_* (arch/*/include/asm/topology.h defines topology_die_id)
     has_identification: bool  # cpuN/regs/identification
     crash_notes_size: int  # bytes: the registers with an ELF note around them
@@ -44,7 +43,6 @@ ARCHITECTURES = {
         cpuinfo_has_records=True,
         interrupts_rows=x86_rows,
         shows_level=False,
-        has_hotplug_smt=True,
         has_dies=True,
         has_identification=False,
         crash_notes_size=368,
@@ -57,7 +55,6 @@ ARCHITECTURES = {
         cpuinfo_has_records=False,
         interrupts_rows=arm64_rows,
         shows_level=True,
-        has_hotplug_smt=False,
         has_dies=False,
         has_identification=True,
         crash_notes_size=424,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EBUSY, EINVAL, ENODEV
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from errno import EINVAL
+from typing import TYPE_CHECKING, cast
 
 from fakeproc.files.kernels.architectures import architecture_files
 from fakeproc.files.kernels.versions import shown
@@ -20,6 +21,8 @@ from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fakeproc.guest.base.smt import SmtState
 
 __all__: list[str] = []
 
@@ -159,37 +162,24 @@ def active_show(kernel: Kernel) -> str:
 @SMT.show
 def control_show(kernel: Kernel) -> str:
     """Whether the second threads may run."""
-    if not architecture_files(kernel).has_hotplug_smt:
-        return "notimplemented\n"
-    return "on\n" if kernel.profile.cpus.threads_per_core > 1 else "notsupported\n"
+    smt = kernel.smt
+    if smt.state == "on" and smt.threads != smt.max_threads:
+        return f"{smt.threads}\n"
+    return f"{smt.state}\n"
 
 
 @SMT.store
 def control_store(kernel: Kernel, data: bytes) -> None:
-    """`__store_smt_control`.
-
-    Raises OSError ENODEV without second threads; EINVAL for all that is not
-    on, off, forceoff, 1 or their number, or where numbers mean nothing yet;
-    EBUSY for switching them off, which is not emulated.
-    """
-    most = kernel.profile.cpus.threads_per_core
-    takes_number = kernel.personality.version.smt_takes_number
-    known = word(data) in {"on", "off", "forceoff"}
-    # Where it takes numbers, whether there are threads is looked at first.
-    if not architecture_files(kernel).has_hotplug_smt or (most == 1 and (known or takes_number)):
-        raise OSError(ENODEV, "the cores have one thread")
-    threads = {"on": most, "off": 1, "forceoff": 1}.get(word(data))
-    if threads is None and not takes_number:
-        raise OSError(EINVAL, "neither on, off nor forceoff")
-    if threads is None:
-        try:
-            threads = parse_int(data)
-        except OSError as error:
-            raise OSError(EINVAL, "neither on, off, forceoff nor a number") from error
-    if threads not in {1, most}:
-        raise OSError(EINVAL, f"{threads} threads a core: only 1 and {most} can be had")
-    if threads == 1:
-        raise OSError(EBUSY, "switching SMT off is not emulated")
+    """`__store_smt_control`; raises OSError as `SmtControl.set`."""
+    said = word(data)
+    wanted: SmtState | int | None = None
+    if said in {"on", "off", "forceoff"}:
+        wanted = cast("SmtState", said)
+    else:
+        with suppress(OSError):  # what is no number is neither, and refused in its turn
+            wanted = parse_int(data)
+    with holders_explained():
+        kernel.smt.set(wanted)
 
 
 @CPUIDLE.show

@@ -8,7 +8,7 @@ refuses, those that have run are undone.
 
 from __future__ import annotations
 
-from errno import EBUSY
+from errno import EBUSY, EPERM
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.guest.cpus import cpus_in
@@ -59,6 +59,7 @@ class Hotplug:
         self._bus = bus
         self._architecture = architecture
         self._log = log
+        self.may_boot: Callable[[int], bool] = lambda _cpu: True  # `cpu_bootable`
         self._cpu_gone = cpu_gone  # the end of `__cpu_disable`
         self._starting: list[_State] = []  # up to CPUHP_AP_ONLINE: with interrupts off
         self._online: list[_State] = []
@@ -105,10 +106,16 @@ class Hotplug:
     def set_online(self, cpu: int, online: bool) -> None:
         """`online_store`: the state that it has already is a success.
 
-        Raises OSError EBUSY: see `_down`.
+        Raises OSError EBUSY: see `_down`; EPERM: see `_up`.
         """
-        if self.device_online(cpu) == online:
-            return
+        if self.device_online(cpu) != online:
+            self.move_device(cpu, online=online)
+
+    def move_device(self, cpu: int, *, online: bool) -> None:
+        """Bring a CPU and its device up or down, whatever the device says (`cpu_device_up`).
+
+        Raises OSError as `set_online`.
+        """
         self._move(cpu, online)
         if online:
             self._device_offline &= ~(1 << cpu)
@@ -119,7 +126,7 @@ class Hotplug:
     def set_target(self, cpu: int, target: int) -> None:
         """`target_store`, once the number is known to be one of the two states.
 
-        Raises OSError EBUSY: see `_down`.
+        Raises OSError EBUSY: see `_down`; EPERM: see `_up`.
         """
         self._move(cpu, target == CPUHP_ONLINE)
 
@@ -172,10 +179,12 @@ class Hotplug:
                 state.startup(cpu)
 
     def _up(self, cpu: int) -> Sleeper[None]:
-        """`_cpu_up`; nothing refuses."""
+        """`cpu_up`; raises OSError EPERM for a second thread while those are off."""
         cpus = self._cpus
         if cpus.is_online(cpu):
             return
+        if not self.may_boot(cpu):
+            raise OSError(EPERM, f"CPU {cpu} is a second thread, and smt/control has those off")
         self._log.say(self._architecture.online_line(cpu, cpus.node_of(cpu)))
         cpus.online |= 1 << cpu
         self._start_up(self._starting, cpu)
