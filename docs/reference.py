@@ -15,6 +15,7 @@ from mkdocs.structure.files import File
 from fakeproc import personality, pytest_plugin
 from fakeproc.files.host import commands as host_commands
 from fakeproc.files.kernels import versions
+from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.host.faults import Fault
 from fakeproc.profiles.kernels import KERNELS
 from fakeproc.protocol.classes import CLASS_GUIDS
@@ -147,6 +148,13 @@ def _faults() -> str:
     said = facts.comments(Fault)
     rows = [(f"`{fault.value} [N]`", said[fault.name]) for fault in Fault]
     rows.append(("`pending RELID`", "an event of that channel stays pending, until `clear`"))
+    errnos = ", ".join(f"`{name}`" for name in AFFINITY_ERRNOS)
+    rows.append(
+        (
+            "`affinity ERRNO [irq<N>] [COUNT]`",
+            f"the next writes of the affinity of an interrupt, or of all, fail with {errnos}",
+        )
+    )
     rows.append(("`clear`", "nothing more goes wrong"))
     return table(("fault", "what becomes of the next N such requests, or of the next one"), rows)
 

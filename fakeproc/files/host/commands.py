@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from fakeproc.guest.hv.drivers.netvsc import Netvsc
+from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.guest.pci.functions import MODELS
 from fakeproc.host.faults import Fault
 from fakeproc.machine import Machine
@@ -320,11 +321,13 @@ def latency_command(machine: Machine, words: list[str]) -> Action:
 
 
 def fault_command(machine: Machine, words: list[str]) -> Action:
-    """`clear`, `pending RELID`, or a fault and how often it is to happen."""
+    """`clear`, `pending RELID`, `affinity ERRNO [irq<N>] [COUNT]`, or a fault and how often."""
     host = machine.host
     match words:
         case ["clear"]:
-            return host.faults.clear
+            return lambda: _clear_faults(machine)
+        case ["affinity", errno_name, *more]:
+            return _affinity_fault(machine, errno_name, more)
         case ["pending", relid]:
             channel = _channel(machine, relid)
             return lambda: host.jam(channel)
@@ -336,7 +339,27 @@ def fault_command(machine: Machine, words: list[str]) -> Action:
             times = _count(rest)
             return lambda: host.faults.arm(fault, times)
     known = ", ".join(fault.value for fault in Fault)
-    raise ValueError(f"it is none of: {known}, pending RELID, clear")
+    raise ValueError(
+        f"it is none of: {known}, pending RELID, affinity ERRNO [irq<N>] [COUNT], clear"
+    )
+
+
+def _clear_faults(machine: Machine) -> None:
+    machine.host.faults.clear()
+    machine.kernel.irqs.affinity_faults.clear()
+
+
+def _affinity_fault(machine: Machine, name: str, words: list[str]) -> Action:
+    errno = AFFINITY_ERRNOS[_one_of(name, tuple(AFFINITY_ERRNOS))]
+    irq = None
+    if words and words[0].startswith("irq"):
+        irq = _whole(words[0].removeprefix("irq"), "an IRQ", 0, 1 << 20)
+        if irq not in machine.kernel.irqs.descs:
+            raise ValueError(f"the guest has no IRQ {irq}")
+        words = words[1:]
+    _at_most(words, 1)
+    times = _count(words)
+    return lambda: machine.kernel.irqs.affinity_faults.arm(errno, irq, times)
 
 
 def programs_command(machine: Machine, words: list[str]) -> Action:

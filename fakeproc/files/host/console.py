@@ -136,7 +136,8 @@ def fault_show(machine: Machine) -> str:
     """The faults that wait to happen."""
     faults = machine.host.faults
     lines = [f"{fault.value} {times}\n" for fault, times in faults.waiting.items() if times]
-    return "".join(lines + [f"pending {relid}\n" for relid in faults.jammed])
+    lines += [f"pending {relid}\n" for relid in faults.jammed]
+    return "".join(lines) + str(machine.kernel.irqs.affinity_faults)
 
 
 @CONSOLE.store

@@ -168,9 +168,9 @@ class Offline:
                 KERN_ERR,
             )
 
-    def _pending(self, cpu: int) -> bool:
-        """`hv_synic_event_pending`."""
-        return bool(self._synic.flags(cpu) or self._connection.host.stuck_event_flags(cpu))
+    def _pending(self, cpu: int) -> set[int]:
+        """`hv_synic_event_pending`: the relids whose flags are set."""
+        return self._synic.flags(cpu) | self._connection.host.stuck_event_flags(cpu)
 
     def _wait_for_events(self, cpu: int) -> Sleeper[None]:
         for look in range(EVENT_LOOKS):
@@ -179,4 +179,10 @@ class Offline:
             if look < EVENT_LOOKS - 1:
                 yield EVENT_PAUSE
         self._log.say(f"hv_vmbus: Events pending when trying to offline CPU {cpu}", KERN_ERR)
-        raise OSError(EBUSY, f"event flags are pending on CPU {cpu}")
+        raise OSError(EBUSY, f"event flags are pending on CPU {cpu}: {self._pending_of(cpu)}")
+
+    def _pending_of(self, cpu: int) -> str:
+        """The channels whose event flags are set on a CPU."""
+        relids = self._pending(cpu)
+        names = {relid: channel.irq_name for relid, channel in self._channels.items()}
+        return ", ".join(f"relid {n} ({names.get(n) or 'no name'})" for n in sorted(relids))

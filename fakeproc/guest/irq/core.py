@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from errno import EBUSY, EINVAL
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.irq.faults import AffinityFaults
 from fakeproc.guest.log import KERN_ERR
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class IrqCore:
         self.steered: Callable[[IrqDesc], None] = lambda _desc: None  # called after each move
         self.descs: dict[int, IrqDesc] = {}
         self.default_affinity = cpus.possible
+        self.affinity_faults = AffinityFaults()
         self.nr_irqs = 0
         # By CPU, every interrupt ever counted, also of freed descriptors
         # (`kstat.irqs_sum`).
@@ -159,13 +161,19 @@ class IrqCore:
     # Affinity
 
     def set_affinity(self, desc: IrqDesc, mask: int) -> None:
-        """`irq_set_affinity`: the chip gets what is online of `mask`; all of it is kept.
+        """`irq_set_affinity`, requested by user space; the chip gets what is online of `mask`.
 
-        Raises OSError EINVAL without an online CPU, or what the chip raises;
-        then nothing has changed.
+        Raises OSError EINVAL without an online CPU, or what the chip raises or
+        a fault has been armed for; then nothing has changed.
         """
-        online = mask & self._cpus.online
-        if not online:
+        if not mask & self._cpus.online:
+            raise OSError(EINVAL, "no CPU of the mask is online")
+        self.affinity_faults.consume(desc.irq)
+        self._set_affinity(desc, mask)
+
+    def _set_affinity(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_set_affinity_locked`: at once, or with the next interrupt; all of `mask` is kept."""
+        if not mask & self._cpus.online:
             raise OSError(EINVAL, "no CPU of the mask is online")
         if desc.chip.moves_at_once:
             self.program(desc, mask)
@@ -177,7 +185,7 @@ class IrqCore:
         """`irq_set_affinity_and_hint`: an error of the chip is not looked at."""
         desc.hint = mask
         with contextlib.suppress(OSError):
-            self.set_affinity(desc, mask)
+            self._set_affinity(desc, mask)
 
     def set_default_affinity(self, mask: int) -> None:
         """`default_affinity_write`; raises OSError EINVAL without an online CPU."""
