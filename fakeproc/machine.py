@@ -51,6 +51,7 @@ class Machine:
         booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
         self.kernel = Kernel(self.timeline, profile, self.host, booted)
         self.host.connect(self.kernel)
+        self.host.lost.report = self.note_lost
         self.inventory = Inventory(self.host, profile.seed)
         self.kernel.boot()
         self.timeline.settle()
@@ -73,6 +74,17 @@ class Machine:
         """Let `step` nanoseconds pass at once."""
         self.timeline.clock.forward_to(self.timeline.now + step)
         self.catch_up()
+
+    def note_lost(self, relid: int, cpu: int, count: int | None) -> None:
+        """Say in the guest's log that a channel's interrupts reach nobody, or did not (`count`)."""
+        channel = self.kernel.vmbus.channels.get(relid)
+        name = f"relid {relid} ({channel.irq_name})" if channel else f"relid {relid}"
+        self.kernel.log.say(
+            f"fakeproc: {name} interrupts CPU {cpu}, which is offline: its interrupts are lost"
+            if count is None
+            else f"fakeproc: {count} interrupts of {name} to CPU {cpu} were lost",
+            KERN_NOTICE,
+        )
 
     def note_failure(self, error: Exception) -> None:
         """Report an event that failed by a mistake of ours: once for each place in the code."""

@@ -20,6 +20,7 @@ from fakeproc.host.devices import (
     device_of_profile,
 )
 from fakeproc.host.faults import Fault, Faults
+from fakeproc.host.lost import LostInterrupts
 from fakeproc.host.traffic import Source, source
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
@@ -90,6 +91,7 @@ class Host:
         self.lines: dict[int, Source] = {}  # traffic on other interrupts, by IRQ
         self.timer_rate: float | None = None  # expiries a second, of every processor that is on
         self._timers: dict[int, Source] = {}  # by processor
+        self.lost = LostInterrupts()
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
@@ -349,6 +351,7 @@ class Host:
         """Switch a virtual processor's synthetic timer on."""
         self._timers[vp] = self.new_source(self.timer_rate or 0, "steady", f"timer {vp}")
         self.guest.timer_load(vp, self.timer_rate or 0)
+        self._look_for_lost(vp)
 
     def stop_timer(self, vp: int) -> None:
         """Switch it off.
@@ -359,6 +362,7 @@ class Host:
         self.settle()
         self._timers.pop(vp, None)
         self.guest.timer_load(vp, 0)
+        self._look_for_lost(vp)
 
     def begin_traffic(self, quiet: int) -> None:
         """Interrupt as the profile says, from `quiet` nanoseconds on.
@@ -412,6 +416,14 @@ class Host:
         """Say how often a channel interrupts its processor from now on."""
         rate = channel.traffic.rate if channel.traffic is not None and channel.open else 0
         self.guest.channel_load(channel.target_vp, channel.relid, rate)
+        self.lost.look(channel, off=channel.target_vp not in self._timers)
+
+    def _look_for_lost(self, vp: int) -> None:
+        """A processor has been switched on or off: look at the channels that interrupt it."""
+        for channel in list(self.relids.taken.values()):
+            if channel.target_vp == vp:
+                self._settle(channel)
+                self.lost.look(channel, off=vp not in self._timers)
 
     def _settle_timer(self, vp: int, timer: Source) -> None:
         count = timer.take(self._timeline.now)

@@ -16,6 +16,7 @@ from .guests import channel_path, default_guest, interrupt_rows, node_at, text, 
 
 DRIVERS = "/sys/bus/vmbus/drivers"
 DEVICES = "/sys/bus/vmbus/devices"
+CPU5 = "/sys/devices/system/cpu/cpu5/online"
 CPU7 = "/sys/devices/system/cpu/cpu7"
 STOCK = ["6.1", "6.12", "6.18", "7.2"]
 HUNG = "INFO: task sh:1 blocked for more than 120 seconds."
@@ -277,3 +278,32 @@ def test_an_event_that_fails_is_told_once_and_the_reader_goes_on(caplog) -> None
     )
     (record,) = caplog.records
     assert record.exc_info is not None, "with its traceback"
+
+
+# C7: interrupts that reach nobody -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("looks", [0, 50])
+def test_lost_interrupts_are_said_with_the_channels_name(looks) -> None:
+    """The host refuses to move a channel, the guest believes it moved and offlines the CPU."""
+    machine = default_guest()
+    machine.advance(3 * SECOND)
+    say(machine, "traffic", "all 0")
+    say(machine, "fault", "modifychannel nak")
+    assert write(machine, "/proc/irq/38/smp_affinity_list", b"0") == 1
+    machine.advance(SECOND)
+    say(machine, "traffic", "18 100")
+    assert write(machine, CPU5, b"0") == 1
+    since = len(said(machine))
+    assert (
+        "fakeproc: relid 18 (netvsc) interrupts CPU 5, which is offline: its interrupts are"
+        " lost" in said(machine)
+    )
+    for _ in range(looks):
+        machine.advance(SECOND // 50)
+        text(machine, "/proc/interrupts")
+    machine.advance(5 * SECOND - looks * (SECOND // 50))
+    say(machine, "interrupt", "18 7")
+    assert said(machine)[since:] == [], "once, however often it is looked at"
+    assert write(machine, CPU5, b"1") == 1
+    assert "fakeproc: 507 interrupts of relid 18 (netvsc) to CPU 5 were lost" in said(machine)
