@@ -307,3 +307,59 @@ def test_lost_interrupts_are_said_with_the_channels_name(looks) -> None:
     assert said(machine)[since:] == [], "once, however often it is looked at"
     assert write(machine, CPU5, b"1") == 1
     assert "fakeproc: 507 interrupts of relid 18 (netvsc) to CPU 5 were lost" in said(machine)
+
+
+# Writes that fall into the middle of another ------------------------------------------------------
+
+
+def test_a_second_offline_waits_for_the_first() -> None:
+    """device_hotplug_lock: CPUs go one after the other, whoever asks when."""
+    machine = default_guest()
+    machine.advance(3 * SECOND)
+    for irq in (38, 40):  # all that CPUs 5 and 7 have
+        write(machine, f"/proc/irq/{irq}/smp_affinity_list", b"0")
+    say(machine, "latency", "ack 0.03")
+    assert write(machine, "/proc/irq/38/smp_affinity_list", b"1") == 1
+    begun = machine.timeline.now
+    gone: list[tuple[int | str, int, str]] = []
+
+    def second() -> None:
+        answer = write(machine, f"{CPU7}/online", b"0")
+        gone.append((answer, machine.timeline.now - begun, text(machine, CPU5)))
+
+    machine.timeline.after(SECOND // 1000, second)
+    assert write(machine, CPU5, b"0") == 1
+    ((answer, later, first),) = gone
+    assert (answer, first) == (1, "0\n"), "the first was done when the second was"
+    assert later >= 30 * SECOND // 1000
+    assert text(machine, "/sys/devices/system/cpu/online") == "0-4,6\n"
+
+
+def test_the_same_offline_twice_at_a_time_is_two_successes() -> None:
+    machine = default_guest()
+    machine.advance(3 * SECOND)
+    say(machine, "latency", "ack 0.03")
+    assert write(machine, "/proc/irq/38/smp_affinity_list", b"1") == 1
+    answers: list[int | str] = []
+    machine.timeline.after(SECOND // 1000, lambda: answers.append(write(machine, CPU5, b"0")))
+    assert write(machine, CPU5, b"0") == 1
+    assert answers == [1]
+    offline = [event for event in machine.kernel.uevents.events if event.action == "offline"]
+    assert len(offline) == 1
+
+
+def test_a_move_to_a_cpu_that_is_going_is_refused_while_it_still_reads_online() -> None:
+    """Patch 12: from the moment that the CPU's SynIC leaves the mask."""
+    machine = default_guest()
+    machine.advance(3 * SECOND)
+    say(machine, "latency", "ack 0.03")
+    assert write(machine, "/proc/irq/38/smp_affinity_list", b"1") == 1
+    seen: list[object] = []
+
+    def meanwhile() -> None:
+        seen.append(text(machine, CPU5))
+        seen.append(write(machine, "/proc/irq/39/smp_affinity_list", b"5"))
+
+    machine.timeline.after(SECOND // 1000, meanwhile)
+    assert write(machine, CPU5, b"0") == 1
+    assert seen == ["1\n", "EINVAL"]

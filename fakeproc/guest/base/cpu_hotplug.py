@@ -12,6 +12,7 @@ from errno import EBUSY, EPERM
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.guest.cpus import cpus_in
+from fakeproc.timeline import Mutex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,9 @@ class Hotplug:
         self._architecture = architecture
         self._log = log
         self.may_boot: Callable[[int], bool] = lambda _cpu: True  # `cpu_bootable`
+        # `device_hotplug_lock`, under which `cpu_add_remove_lock` is always taken: one CPU
+        # comes or goes at a time, and a second write waits for the first.
+        self._lock = Mutex()
         self._cpu_gone = cpu_gone  # the end of `__cpu_disable`
         self._starting: list[_State] = []  # up to CPUHP_AP_ONLINE: with interrupts off
         self._online: list[_State] = []
@@ -108,15 +112,22 @@ class Hotplug:
 
         Raises OSError EBUSY: see `_down`; EPERM: see `_up`.
         """
-        if self.device_online(cpu) != online:
-            self.move_device(cpu, online=online)
+        self._timeline.finish(self._set_online(cpu, online))
+
+    def _set_online(self, cpu: int, online: bool) -> Sleeper[None]:
+        with (yield from self._lock.acquire()):
+            if self.device_online(cpu) != online:
+                yield from self._move_device(cpu, online)
 
     def move_device(self, cpu: int, *, online: bool) -> None:
         """Bring a CPU and its device up or down, whatever the device says (`cpu_device_up`).
 
         Raises OSError as `set_online`.
         """
-        self._move(cpu, online)
+        self._timeline.finish(self._locked(self._move_device(cpu, online)))
+
+    def _move_device(self, cpu: int, online: bool) -> Sleeper[None]:
+        yield from self._move(cpu, online)
         if online:
             self._device_offline &= ~(1 << cpu)
         else:
@@ -128,13 +139,17 @@ class Hotplug:
 
         Raises OSError EBUSY: see `_down`; EPERM: see `_up`.
         """
-        self._move(cpu, target == CPUHP_ONLINE)
+        self._timeline.finish(self._locked(self._move(cpu, target == CPUHP_ONLINE)))
 
-    def _move(self, cpu: int, online: bool) -> None:
+    def _locked(self, move: Sleeper[None]) -> Sleeper[None]:
+        with (yield from self._lock.acquire()):
+            yield from move
+
+    def _move(self, cpu: int, online: bool) -> Sleeper[None]:
         before = self._target[cpu]
         self._target[cpu] = CPUHP_ONLINE if online else CPUHP_OFFLINE
         try:
-            self._timeline.finish(self._up(cpu) if online else self._down(cpu))
+            yield from self._up(cpu) if online else self._down(cpu)
         except BaseException:
             self._target[cpu] = before
             raise
