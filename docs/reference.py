@@ -229,7 +229,9 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, frozenset):
         return ", ".join(f"`{one}`" for one in sorted(value)) or "none"
     if isinstance(value, tuple):
-        return ", ".join(".".join(map(str, one)) for one in value)
+        names = isinstance(value[0], str)
+        versions = (".".join(map(str, one)) for one in value)
+        return f"{len(value)} names" if names else ", ".join(versions)
     return "by its size" if value is None else f"`{value}`"
 
 

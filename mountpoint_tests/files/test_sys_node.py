@@ -88,8 +88,8 @@ def test_meminfo():
     lines = text_of(root, "node1/meminfo").splitlines()
     assert lines[:3] == [
         "Node 1 MemTotal:        1048576 kB",
-        "Node 1 MemFree:          650117 kB",
-        "Node 1 MemUsed:          398459 kB",
+        "Node 1 MemFree:          650116 kB",
+        "Node 1 MemUsed:          398460 kB",
     ]
     assert lines[-3:] == [
         "Node 1 HugePages_Total:     0",

@@ -33,6 +33,8 @@ class ArchitectureFiles:
     has_identification: bool  # cpuN/regs/identification
     crash_notes_size: int  # bytes: the registers with an ELF note around them
     has_sgx_directory: bool  # nodeN/x86 (`arch_node_dev_group`)
+    vmalloc_total_kib: int  # the room for vmalloc() in kernel addresses
+    has_direct_map: bool  # /proc/meminfo: DirectMap4k and so on (`arch_report_meminfo`)
     clips_nr_irqs: bool  # the label of /proc/interrupts is as wide as arch_probe_nr_irqs()'s clip
     cpu_files: Callable[[Shown], frozenset[str]]
 
@@ -47,6 +49,8 @@ ARCHITECTURES = {
         has_identification=False,
         crash_notes_size=368,
         has_sgx_directory=True,
+        vmalloc_total_kib=34_359_738_367,
+        has_direct_map=True,
         clips_nr_irqs=True,
         cpu_files=lambda shown: shown.cpu_files,
     ),
@@ -59,6 +63,8 @@ ARCHITECTURES = {
         has_identification=True,
         crash_notes_size=424,
         has_sgx_directory=False,
+        vmalloc_total_kib=133_141_626_880,
+        has_direct_map=False,
         clips_nr_irqs=False,
         cpu_files=lambda shown: shown.arm64_cpu_files,
     ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fakeproc.files.kernels import hotplug_states as states
+from fakeproc.files.kernels import memory_counters as memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,10 @@ class Shown:
     counts_dies_together: bool  # topology/die_id, over all packages
     # /sys/devices/system/node/nodeN
     node_files: frozenset[str]  # beyond those of 6.1
+    # /proc/vmstat, nodeN/vmstat and /proc/meminfo
+    node_counters: tuple[str, ...]  # the names in nodeN/vmstat, and first in /proc/vmstat
+    event_counters: tuple[str, ...]  # the names behind those in /proc/vmstat
+    has_balloon: bool  # whether /proc/meminfo has that line
     # channels/<relid>
     ring_is_attribute: bool  # `ring` belongs to the group
     index_is_unsigned: bool  # out_read_index and out_write_index
@@ -60,6 +65,9 @@ V6_1 = Shown(
     hotplug_states={"x86_64": states.X86_6_1, "arm64": states.ARM64_6_1},
     counts_dies_together=False,
     node_files=frozenset(),
+    node_counters=memory.NODE_6_1,
+    event_counters=memory.EVENTS_6_1,
+    has_balloon=False,
     ring_is_attribute=False,
     index_is_unsigned=False,
     vulnerabilities=_BACKPORTED,
@@ -71,6 +79,8 @@ V6_10 = replace(
     counts_dies_together=True,  # v6.9, the new parser of CPUID's topology
     # Not recorded: the numbers are those of 6.12.
     hotplug_states={"x86_64": states.X86_6_12, "arm64": states.ARM64_6_12},
+    node_counters=memory.NODE_6_10,
+    event_counters=memory.EVENTS_6_10,
     node_files=frozenset({"memory_failure"}),  # v6.3, commit 44b8f8bf2438
 )
 V6_12 = replace(
@@ -78,6 +88,8 @@ V6_12 = replace(
     arm64_ipis="6.12",
     unsettable_affinity_mode=0o444,  # v6.12, commit c7718e5c76d4
     nlink_counts_files=True,  # seen on 6.12.95; not on 6.12.117, nor on any other
+    node_counters=memory.NODE_6_12,
+    event_counters=memory.EVENTS_6_12,
     cpu_files=V6_10.cpu_files | {"enabled"},  # v6.11
     arm64_cpu_files=V6_10.arm64_cpu_files | {"enabled"},
     # By v6.12, as NR_CPUS grew: cpumasks are off the stack there, too.
@@ -91,6 +103,9 @@ V6_18 = replace(
     cpu_files=V6_12.cpu_files | {"cpu_capacity"},  # by v6.18
     # Not recorded: the numbers are those of 7.2 on x86, of 6.12 on arm64.
     hotplug_states={"x86_64": states.X86_7_2, "arm64": states.ARM64_6_12},
+    node_counters=memory.NODE_6_18,
+    event_counters=memory.EVENTS_6_18,
+    has_balloon=True,  # by v6.18
     node_files=V6_12.node_files | {"reclaim"},  # v6.17
     ring_is_attribute=True,  # v6.16, "uio_hv_generic: Fix ring buffer sysfs creation path"
     index_is_unsigned=True,  # v6.18

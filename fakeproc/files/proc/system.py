@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.architectures import architecture_files
+from fakeproc.files.kernels.versions import shown
+from fakeproc.files.memory import PAGE_KIB, has_giga_pages, node_counters, usage
 from fakeproc.files.text.records import end_of_line, end_of_paragraph
 from fakeproc.files.tree import Attributes, EndOfRecord
 from fakeproc.guest.accounting import USER_HZ
@@ -13,24 +15,26 @@ from fakeproc.guest.kernel import Kernel
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterator
 
-__all__ = ["SYSTEM", "meminfo"]
+__all__ = ["SYSTEM"]
 
 SYSTEM = Attributes[Kernel]()
 
-# How the memory of a guest that does little is used, in parts of a thousand.
-MEMORY_USE = {
-    "free": 620,
-    "buffers": 6,
-    "cached": 290,
-    "active": 80,
-    "inactive": 210,
-    "anonymous": 35,
-    "mapped": 12,
-    "slab_reclaimable": 9,
-    "slab": 14,
-}
+# `meminfo_proc_show`: its lines up to the huge pages.  Usual configurations have all of them.
+MEMINFO = """
+MemTotal MemFree MemAvailable Buffers Cached SwapCached Active Inactive Active(anon)
+Inactive(anon) Active(file) Inactive(file) Unevictable Mlocked SwapTotal SwapFree Zswap Zswapped
+Dirty Writeback AnonPages Mapped Shmem KReclaimable Slab SReclaimable SUnreclaim KernelStack
+PageTables SecPageTables NFS_Unstable Bounce WritebackTmp CommitLimit Committed_AS VmallocTotal
+VmallocUsed VmallocChunk Percpu HardwareCorrupted AnonHugePages ShmemHugePages ShmemPmdMapped
+FileHugePages FilePmdMapped Balloon
+"""
+HUGE_PAGES = ("HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp")
+HUGE_PAGE_KIB = 2048
+SMALL_PAGES_KIB = 192 * 1024  # of the direct map: what its large pages were split for
+PERCPU_KIB = 1024  # of a CPU, for variables that each has for itself
+VMALLOC_KIB = 24 * 1024  # in use
 
 
 @SYSTEM.show
@@ -59,56 +63,42 @@ def loadavg_show(_kernel: Kernel) -> str:
     return "0.00 0.01 0.00 1/182 1000\n"
 
 
+def _line(name: str, kib: int) -> str:
+    """`show_val_kb`; the longest name has a narrower number, as it has no call of that."""
+    label = f"{name}:"
+    return f"{label:<15} {kib:8d} kB" if len(label) <= 16 else f"{label:<18} {kib:5d} kB"
+
+
 @SYSTEM.show
 def meminfo_show(kernel: Kernel) -> str:
     """`fs/proc/meminfo.c`."""
-    nodes = len(kernel.cpus.nodes)
-    return "".join(
-        f"{name + ':':<15s} {kib:8d} kB\n" for name, kib in meminfo(kernel, nodes).items()
-    )
-
-
-def meminfo(kernel: Kernel, nodes: int) -> dict[str, int]:
-    """How `nodes` nodes' memory is used, in KiB, under the names of /proc/meminfo."""
-    total = kernel.profile.memory.mib_per_node * 1024 * nodes
-    use = {name: total * share // 1000 for name, share in MEMORY_USE.items()}
-    return {
-        "MemTotal": total,
-        "MemFree": use["free"],
-        "MemAvailable": use["free"] + use["cached"],
-        "Buffers": use["buffers"],
-        "Cached": use["cached"],
-        "SwapCached": 0,
-        "Active": use["active"],
-        "Inactive": use["inactive"],
-        "Active(anon)": use["anonymous"],
-        "Inactive(anon)": 0,
-        "Active(file)": use["active"] - use["anonymous"],
-        "Inactive(file)": use["inactive"],
-        "Unevictable": 0,
-        "Mlocked": 0,
-        "SwapTotal": 0,
-        "SwapFree": 0,
-        "Dirty": 0,
-        "Writeback": 0,
-        "AnonPages": use["anonymous"],
-        "Mapped": use["mapped"],
-        "Shmem": 0,
-        "KReclaimable": use["slab_reclaimable"],
-        "Slab": use["slab"],
-        "SReclaimable": use["slab_reclaimable"],
-        "SUnreclaim": use["slab"] - use["slab_reclaimable"],
-        "KernelStack": 4096,
-        "PageTables": 8192,
-        "CommitLimit": total // 2,
-        "Committed_AS": use["anonymous"],
-        "HugePages_Total": 0,
-        "HugePages_Free": 0,
-        "HugePages_Rsvd": 0,
-        "HugePages_Surp": 0,
-        "Hugepagesize": 2048,
-        "Hugetlb": 0,
+    architecture, cpus = architecture_files(kernel), kernel.cpus
+    use = usage(kernel, len(cpus.nodes)) | {
+        "VmallocTotal": architecture.vmalloc_total_kib,
+        "VmallocUsed": VMALLOC_KIB,
+        "Percpu": PERCPU_KIB * cpus.possible.bit_count(),
     }
+    names = MEMINFO.split()
+    if not shown(kernel).has_balloon:
+        names.remove("Balloon")
+    lines = [_line(name, use.get(name, 0)) for name in names]
+    lines += [f"{name + ':':<18} {0:5d}" for name in HUGE_PAGES]
+    lines += [_line("Hugepagesize", HUGE_PAGE_KIB), _line("Hugetlb", 0)]
+    if architecture.has_direct_map:
+        lines += _direct_map(kernel, use["MemTotal"])
+    return "\n".join(lines) + "\n"
+
+
+def _direct_map(kernel: Kernel, total: int) -> Iterator[str]:
+    """`arch/x86/mm/pat/set_memory.c: arch_report_meminfo`: how the kernel maps all memory."""
+    small = min(total, SMALL_PAGES_KIB)
+    giga = (total - small) // (1 << 20) - 1 if has_giga_pages(kernel) else -1
+    sizes = {"DirectMap4k": small, "DirectMap2M": total - small}
+    if has_giga_pages(kernel):
+        sizes["DirectMap1G"] = max(0, giga) << 20
+        sizes["DirectMap2M"] -= sizes["DirectMap1G"]
+    for name, kib in sizes.items():
+        yield _line(name, kib)
 
 
 @SYSTEM.show
@@ -130,31 +120,30 @@ def version_show(kernel: Kernel) -> str:
     return f"Linux version {kernel.version}\n"
 
 
+# Events that happen on a guest that does little, by the second, and since its boot.
+EVENTS_A_SECOND = {"pgpgout": 12, "pgalloc_normal": 400, "pgfree": 400, "pgfault": 350}
+EVENTS_OF_BOOT = {"pgalloc_dma32": 2000, "pgmajfault": 400}
+
+
 @SYSTEM.show(records=lambda _: end_of_line)
 def vmstat_show(kernel: Kernel) -> str:
-    """`mm/vmstat.c`: the counters that vmstat, sar and top look for."""
-    pages = {name: kib // 4 for name, kib in meminfo(kernel, len(kernel.cpus.nodes)).items()}
+    """`mm/vmstat.c`: the sums over the nodes, then the events."""
+    nodes = len(kernel.cpus.nodes)
     seconds = kernel.timeline.now // SECOND
-    counters = {
-        "nr_free_pages": pages["MemFree"],
-        "nr_inactive_anon": pages["Inactive(anon)"],
-        "nr_active_anon": pages["Active(anon)"],
-        "nr_inactive_file": pages["Inactive(file)"],
-        "nr_active_file": pages["Active(file)"],
-        "nr_anon_pages": pages["AnonPages"],
-        "nr_mapped": pages["Mapped"],
-        "nr_file_pages": pages["Cached"] + pages["Buffers"],
-        "nr_dirty": 0,
-        "nr_writeback": 0,
-        "nr_slab_reclaimable": pages["SReclaimable"],
-        "nr_slab_unreclaimable": pages["SUnreclaim"],
-        "pgpgin": pages["Cached"] * 4,
-        "pgpgout": seconds * 12,
-        "pswpin": 0,
-        "pswpout": 0,
-        "pgfree": seconds * 400,
-        "pgfault": seconds * 350,
-        "pgmajfault": 400,
-        "oom_kill": 0,
+    use = usage(kernel, nodes)
+    dirtyable = (use["MemFree"] + use["Cached"]) // PAGE_KIB
+    events = {
+        "nr_dirty_threshold": dirtyable * 20 // 100,  # vm.dirty_ratio
+        "nr_dirty_background_threshold": dirtyable * 10 // 100,
+        "pgpgin": use["Cached"],
+        **EVENTS_OF_BOOT,
+        **{name: seconds * rate for name, rate in EVENTS_A_SECOND.items()},
     }
-    return "".join(f"{name} {value}\n" for name, value in counters.items())
+    counters = {name: count * nodes for name, count in node_counters(kernel).items()}
+    has_direct_map = architecture_files(kernel).has_direct_map
+    counters |= {
+        name: events.get(name, 0)
+        for name in shown(kernel).event_counters
+        if has_direct_map or not name.startswith("direct_map_")
+    }
+    return "".join(f"{name} {count}\n" for name, count in counters.items())

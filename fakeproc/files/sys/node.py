@@ -7,7 +7,13 @@ from typing import NamedTuple
 
 from fakeproc.files.kernels.architectures import architecture_files
 from fakeproc.files.kernels.versions import shown
-from fakeproc.files.proc.system import meminfo
+from fakeproc.files.memory import (
+    INTERLEAVED,
+    allocations,
+    has_giga_pages,
+    node_counters,
+    usage,
+)
 from fakeproc.files.subjects import Node, list_line, mask_line
 from fakeproc.files.sys.cpu_topology import list_size, mask_size
 from fakeproc.files.sys.device import links, shows
@@ -16,14 +22,11 @@ from fakeproc.files.tree import Attributes, Directory, constant
 from fakeproc.guest.base.cpu import NodeDevice, NodeRoot
 from fakeproc.guest.cpus import cpu_mask, cpus_in
 from fakeproc.guest.kernel import Kernel
-from fakeproc.timeline import SECOND
 
 __all__: list[str] = []
 
 LOCAL_DISTANCE = 10
 REMOTE_DISTANCE = 20
-PAGE_KIB = 4
-INTERLEAVED = 512  # pages that were spread over the nodes while the kernel booted
 
 # `node_read_meminfo`: its lines, and the values of /proc/meminfo; the rest is none.
 MEMINFO = """
@@ -32,41 +35,6 @@ Inactive(file) Unevictable Mlocked Dirty Writeback FilePages Mapped AnonPages Sh
 PageTables SecPageTables NFS_Unstable Bounce WritebackTmp KReclaimable Slab SReclaimable
 SUnreclaim AnonHugePages ShmemHugePages ShmemPmdMapped FileHugePages FilePmdMapped
 """
-
-# `node_read_vmstat`: zone_stat_item, numa_stat_item and node_stat_item of 6.10.
-VMSTAT = """
-nr_free_pages nr_zone_inactive_anon nr_zone_active_anon nr_zone_inactive_file nr_zone_active_file
-nr_zone_unevictable nr_zone_write_pending nr_mlock nr_bounce nr_zspages nr_free_cma numa_hit
-numa_miss numa_foreign numa_interleave numa_local numa_other nr_inactive_anon nr_active_anon
-nr_inactive_file nr_active_file nr_unevictable nr_slab_reclaimable nr_slab_unreclaimable
-nr_isolated_anon nr_isolated_file workingset_nodes workingset_refault_anon workingset_refault_file
-workingset_activate_anon workingset_activate_file workingset_restore_anon workingset_restore_file
-workingset_nodereclaim nr_anon_pages nr_mapped nr_file_pages nr_dirty nr_writeback
-nr_writeback_temp nr_shmem nr_shmem_hugepages nr_shmem_pmdmapped nr_file_hugepages
-nr_file_pmdmapped nr_anon_transparent_hugepages nr_vmscan_write nr_vmscan_immediate_reclaim
-nr_dirtied nr_written nr_throttled_written nr_kernel_misc_reclaimable nr_foll_pin_acquired
-nr_foll_pin_released nr_kernel_stack nr_page_table_pages nr_sec_page_table_pages nr_swapcached
-pgpromote_success pgpromote_candidate pgdemote_kswapd pgdemote_direct pgdemote_khugepaged
-"""
-
-# What vmstat counts in pages and meminfo shows in KiB.
-IN_PAGES = {
-    "nr_free_pages": "MemFree",
-    "nr_zone_inactive_anon": "Inactive(anon)",
-    "nr_zone_active_anon": "Active(anon)",
-    "nr_zone_inactive_file": "Inactive(file)",
-    "nr_zone_active_file": "Active(file)",
-    "nr_inactive_anon": "Inactive(anon)",
-    "nr_active_anon": "Active(anon)",
-    "nr_inactive_file": "Inactive(file)",
-    "nr_active_file": "Active(file)",
-    "nr_slab_reclaimable": "SReclaimable",
-    "nr_slab_unreclaimable": "SUnreclaim",
-    "nr_anon_pages": "AnonPages",
-    "nr_mapped": "Mapped",
-    "nr_file_pages": "FilePages",
-    "nr_page_table_pages": "PageTables",
-}
 
 
 class HugePages(NamedTuple):
@@ -157,20 +125,10 @@ def distance_show(it: Node) -> str:
     return " ".join(map(str, distances)) + "\n"
 
 
-def _memory(it: Node) -> dict[str, int]:
-    """How its memory is used, in KiB, under the names of its meminfo."""
-    use = meminfo(it.kernel, 1)
-    used = {
-        "MemUsed": use["MemTotal"] - use["MemFree"],
-        "FilePages": use["Cached"] + use["Buffers"],
-    }
-    return use | used
-
-
 @NODE.show(name="meminfo")
 def node_meminfo_show(it: Node) -> str:
     """How its memory is used."""
-    use = _memory(it)
+    use = usage(it.kernel)
     lines = [
         f"Node {it.node} {name + ':':<16s}{use.get(name, 0):8d} kB" for name in MEMINFO.split()
     ]
@@ -179,15 +137,10 @@ def node_meminfo_show(it: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _allocations(it: Node) -> int:
-    """The pages that were ever asked of it, all by its own CPUs."""
-    return it.kernel.timeline.now // SECOND * 350 + 100_000
-
-
 @NODE.show
 def numastat_show(it: Node) -> str:
     """Where pages were asked for, and where they were found."""
-    pages = _allocations(it)
+    pages = allocations(it.kernel)
     return (
         f"numa_hit {pages}\nnuma_miss 0\nnuma_foreign 0\n"
         f"interleave_hit {INTERLEAVED}\nlocal_node {pages}\nother_node 0\n"
@@ -197,16 +150,7 @@ def numastat_show(it: Node) -> str:
 @NODE.show
 def vmstat_show(it: Node) -> str:
     """Its share of /proc/vmstat."""
-    use = _memory(it)
-    pages = _allocations(it)
-    counters = {name: use[line] // PAGE_KIB for name, line in IN_PAGES.items()}
-    counters |= {
-        "numa_hit": pages,
-        "numa_interleave": INTERLEAVED,
-        "numa_local": pages,
-        "nr_kernel_stack": use["KernelStack"],  # the one that is counted in KiB
-    }
-    return "".join(f"{name} {counters.get(name, 0)}\n" for name in VMSTAT.split())
+    return "".join(f"{name} {count}\n" for name, count in node_counters(it.kernel).items())
 
 
 @NODE.store
@@ -255,7 +199,7 @@ def surplus_hugepages_show(_it: HugePages) -> str:
 
 def _huge_pages(it: Node) -> Directory:
     sizes = [2048]
-    if "pdpe1gb" in it.kernel.profile.cpus.flags.split():
+    if has_giga_pages(it.kernel):
         sizes.append(1 << 20)
     return Directory(
         entries={
