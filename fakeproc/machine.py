@@ -104,8 +104,12 @@ class Machine:
         """Say in the guest's log why a write was refused."""
         written = data[:40].decode(errors="backslashreplace").encode("unicode_escape").decode()
         more = "…" if len(data) > 40 else ""
+        self._note(f"write of '{written}{more}' to {path} refused: {error.strerror}", error)
+
+    def note_refused_open(self, path: str, why: str, error: OSError) -> None:
+        """Say in the guest's log why a file could not be opened for writing."""
+        self._note(f"open of {path} for writing refused: {why}", error)
+
+    def _note(self, what: str, error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        self.kernel.log.say(
-            f"fakeproc: write of '{written}{more}' to {path} refused: {error.strerror} ({name})",
-            KERN_NOTICE,
-        )
+        self.kernel.log.say(f"fakeproc: {what} ({name})", KERN_NOTICE)

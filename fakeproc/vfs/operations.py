@@ -163,7 +163,15 @@ class Operations(Refusals):
     def open(self, path: str, flags: int) -> OpenFile:
         """An open file; its text is not rendered yet."""
         node = self.attribute(path)
-        self.check_open(path, node, flags)
+        try:
+            self.check_open(path, node, flags)
+        except OSError as error:
+            if flags & (os.O_WRONLY | os.O_RDWR):
+                shown = f"/{self.fstype.name}{path}"
+                known = error.strerror not in {None, path}
+                why = str(error.strerror) if known else "the caller may not write it"
+                self.boundary.machine.note_refused_open(shown, why, error)
+            raise
         if flags & _O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
         return OpenFile(path, node, bool(flags & (os.O_WRONLY | os.O_RDWR)))

@@ -15,8 +15,13 @@ class Refusals(Inodes):
 
     @request
     def create(self, path: str) -> int:
-        """A plain file, by open(2) or mknod(2)."""
-        return self._refuse_entry("create", path)
+        """A plain file, by open(2) or mknod(2); to a shell that writes one it is the open."""
+        try:
+            return self._refuse_entry("create", path)
+        except OSError as error:
+            shown = f"/{self.fstype.name}{path}"
+            self.boundary.machine.note_refused_open(shown, "the guest has no such file", error)
+            raise
 
     @request
     def mknod(self, path: str) -> int:

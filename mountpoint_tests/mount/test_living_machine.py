@@ -307,3 +307,24 @@ def test_a_mount_that_nobody_looks_at_uses_no_cpu(fresh_guest) -> None:
     time.sleep(4)
     share = (cpu_nanoseconds(pid) - before) / 1e9 / (time.monotonic() - at)
     assert share * 60 < 0.1
+
+
+# Refusals at open --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("sys/devices/system/cpu/cpu0/online", "the guest has no such file"),
+        ("sys/devices/system/cpu/cpu3/topology/core_id", "not to be written, not even by root"),
+    ],
+)
+def test_a_refused_open_is_explained_as_a_refused_write_is(still, path, why) -> None:
+    """`echo 0 > cpu0/online`, the first thing to try, left nothing in host/log."""
+    refused = subprocess.run(
+        [SHELL, "-c", f"echo 0 > {path}"], cwd=still.root, check=False, capture_output=True
+    )
+    assert refused.returncode == 1
+    last = (still.host / "log").read_text().splitlines()[-1]
+    assert f"fakeproc: open of /{path} for writing refused: " in last
+    assert f"{why} (EACCES)" in last
