@@ -1,0 +1,1 @@
+"""What guest and host exchange, and all that they know of each other."""
