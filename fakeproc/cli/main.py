@@ -35,7 +35,14 @@ __all__ = ["command", "main"]
 
 
 # What writing to a standard output can fail with that is full, closed or broken.
-_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO, errno.EFBIG)
+_OUTPUT_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EBADF,
+    errno.EIO,
+    errno.EPIPE,  # of standard error; click itself ends quietly where it is standard output's
+}
 
 
 def main() -> NoReturn:

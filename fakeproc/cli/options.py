@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
@@ -48,8 +49,9 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: Any = None) -> None:
-        """Print it, as other commands do."""
-        click.echo(f"fakeproc: {self.format_message()}", file=file, err=file is None)
+        """Print it, as other commands do; a standard error that is full changes no exit status."""
+        with suppress(OSError):
+            click.echo(f"fakeproc: {self.format_message()}", file=file, err=file is None)
 
 
 class BadInput(Failure):
@@ -75,7 +77,8 @@ def report(text: str) -> None:
         forget_output()
     except OSError as error:
         forget_output()
-        click.echo(f"fakeproc: cannot write to standard output: {error.strerror}", err=True)
+        with suppress(OSError):
+            click.echo(f"fakeproc: cannot write to standard output: {error.strerror}", err=True)
 
 
 def forget_output() -> None:

@@ -258,6 +258,17 @@ def test_output_that_cannot_be_written_is_a_failure_where_it_is_all_there_is(own
     assert done.stderr == ""
 
 
+def test_a_full_standard_error_changes_no_exit_status(own, place) -> None:
+    for command, status in (
+        (f"umount {place}", 1),
+        ("mount --profile vax /m", 2),
+        (f"mount {place}", 0),
+        (f"umount {place}", 0),
+    ):
+        assert shell(own, f"fakeproc {command} > /dev/full 2>&1").returncode == status
+    assert files_of(own) == []
+
+
 def test_a_run_with_closed_streams_leaves_nothing_and_its_command_finds_them_closed(own) -> None:
     done = shell(own, "fakeproc run -- sh -c 'test ! -e /dev/fd/0 && : || exit 9' <&- >&-")
     assert (done.returncode, done.stderr) == (0, "")
