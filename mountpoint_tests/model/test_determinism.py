@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from random import Random
 
 import pytest
+from conftest import REPOSITORY
 
 from fakeproc import profiles
 from fakeproc.files.tree import Attribute, Directory, Symlink
@@ -136,3 +140,48 @@ def test_other_inputs_and_other_seeds_read_differently():
     seeded_differing = {path for path, what in everything(seeded).items() if what != before[path]}
     assert "/sys/kernel/irq/39/per_cpu_count" in seeded_differing  # its traffic is Poisson's
     assert "/sys/kernel/irq/24/per_cpu_count" not in seeded_differing  # and this is steady
+
+
+# Every name and text of a guest, in the order of the directories, as one number.
+DIGEST = """
+import hashlib, fakeproc
+machine = fakeproc.Machine(kernel="7.2")
+digest = hashlib.sha256()
+waiting = ["/proc", "/sys", "/host"]
+while waiting:
+    path = waiting.pop()
+    try:
+        names = machine.list(path)
+        answer = repr(names)
+        waiting += [f"{path}/{name}" for name in names if _is_no_link(f"{path}/{name}")]
+    except NotADirectoryError:
+        try:
+            answer = machine.read(path)
+        except OSError as error:
+            answer = str(error)
+    if path != "/host/accesses":
+        digest.update(f"{path} {answer}".encode())
+print(digest.hexdigest())
+"""
+IS_NO_LINK = """
+def _is_no_link(path):
+    try:
+        machine.readlink(path)
+    except OSError:
+        return True
+    return False
+"""
+
+
+def test_the_order_of_names_does_not_hang_on_the_hashes_of_a_process():
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", IS_NO_LINK + DIGEST],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(digests) == 1

@@ -234,7 +234,7 @@ def _vulnerabilities(kernel: Kernel) -> Directory:
         name: text if bug in bugs else "Not affected"
         for name, (bug, text) in VULNERABILITIES.items()
     }
-    texts |= dict.fromkeys(shown(kernel).vulnerabilities, "Not affected")
+    texts |= dict.fromkeys(sorted(shown(kernel).vulnerabilities), "Not affected")
     return Directory(entries={name: constant(f"{text}\n") for name, text in texts.items()})
 
 
