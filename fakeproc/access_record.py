@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-__all__ = ["Access", "AccessRecord", "Operation"]
+__all__ = ["Access", "AccessRecord", "Operation", "escaped", "unescaped"]
 
 Operation: TypeAlias = Literal["open", "read", "write", "list", "missing"]
 
@@ -43,12 +43,12 @@ class Access:
         fields = [
             f"{self.time_s:.6f}",
             str(self.pid),
-            _escaped(self.command.encode(errors="surrogateescape")),
+            escaped(self.command.encode(errors="surrogateescape")),
             self.operation,
-            _escaped(self.path.encode(errors="surrogateescape")),
+            escaped(self.path.encode(errors="surrogateescape")),
             self.error or str(self.result),
         ]
-        return "\t".join([*fields, _escaped(self.data)] if self.data else fields)
+        return "\t".join([*fields, escaped(self.data)] if self.data else fields)
 
     @classmethod
     def parse(cls, line: str) -> Access:
@@ -63,20 +63,22 @@ class Access:
         return cls(
             float(time),
             int(pid),
-            _unescaped(command).decode(errors="surrogateescape"),
+            unescaped(command).decode(errors="surrogateescape"),
             known,
-            _unescaped(path).decode(errors="surrogateescape"),
+            unescaped(path).decode(errors="surrogateescape"),
             0 if refused else int(result),
             result if refused else None,
-            _unescaped(data[0]) if data else b"",
+            unescaped(data[0]) if data else b"",
         )
 
 
-def _escaped(data: bytes) -> str:
+def escaped(data: bytes) -> str:
+    """Bytes as one line of ASCII without tabs, as in a Python string."""
     return data.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
-def _unescaped(text: str) -> bytes:
+def unescaped(text: str) -> bytes:
+    """What `escaped` was given.  Raises ValueError."""
     return text.encode("ascii").decode("unicode_escape").encode("latin-1")
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
 from fakeproc.access_record import AccessRecord
+from fakeproc.agenda import Agenda, Planned
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
 from fakeproc.host.hypervisor import Host
 from fakeproc.host.inventory import Inventory
+from fakeproc.journal import AT, Journal
 from fakeproc.timeline import SECOND, Clock, Timeline
 
 if TYPE_CHECKING:
@@ -20,11 +23,21 @@ if TYPE_CHECKING:
     from fakeproc.defaults import ClockKind, SizesKind
     from fakeproc.profiles.schema import Profile
 
-__all__ = ["Machine"]
+__all__ = ["FilesPort", "Machine"]
 
 logger = logging.getLogger(__name__)
 
 DAY_OF_THE_SERIES = 1_717_390_800  # 3 June 2024, 05:00 UTC: when a manual clock's guests boot
+
+
+class FilesPort(Protocol):
+    """How a machine reaches its own files, to make a request that was planned."""
+
+    def write(self, path: str, data: bytes) -> int:
+        """Hand over data as root, in one call: how much was taken.  Raises its OSError."""
+
+    def read(self, path: str) -> bytes:
+        """The whole text, as root reads it.  Raises OSError."""
 
 
 class Machine:
@@ -33,10 +46,18 @@ class Machine:
     With the manual clock time stands still, and two machines of one profile
     that are asked the same things answer the same bytes.  `sizes` is what st_size
     says of the files of /proc: "length", their text's, or "kernel", 0.
+    `boot_time` (seconds since 1970) and `source`, the clock, are given to play a
+    journal again.
     """
 
     def __init__(
-        self, profile: Profile, clock: ClockKind = "real", sizes: SizesKind = "length"
+        self,
+        profile: Profile,
+        clock: ClockKind = "real",
+        sizes: SizesKind = "length",
+        *,
+        boot_time: int | None = None,
+        source: Clock | None = None,
     ) -> None:
         self.profile = profile
         self.sizes = sizes
@@ -44,19 +65,28 @@ class Machine:
         # Where the guest is mounted: lets the daemon answer the system calls of a process
         # (its number), by what it has open (names and descriptors).  Raises OSError.
         self.admit: Callable[[int, dict[str, int]], None] | None = None
-        self.timeline = Timeline(Clock(manual=clock == "manual"))
+        self.timeline = Timeline(source or Clock(manual=clock == "manual"))
         self.timeline.on_failure = self.note_failure
         self._failures: set[tuple[type[Exception], str]] = set()  # that the log has already
         self.host = Host(self.timeline, profile)
-        booted = int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
-        self.kernel = Kernel(self.timeline, profile, self.host, booted)
+        if boot_time is None:
+            boot_time = (
+                int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
+            )
+        self._catching_up = False
+        self.journal = Journal()
+        self.started_with = clock
+        self.agenda = Agenda(self.timeline, self._make_request)
+        self.files: FilesPort | None = None  # set by what serves the files
+        self.kernel = Kernel(self.timeline, profile, self.host, boot_time)
         self.host.connect(self.kernel)
         self.host.lost.report = self.note_lost
         self.inventory = Inventory(self.host, profile.seed)
         self.kernel.boot()
         self.timeline.settle()
         self.timeline.clock.forward_to(profile.uptime_s * SECOND)
-        self.timeline.catch_up()
+        # To the same instant every time, wherever a real clock is by now.
+        self.timeline.run_to(profile.uptime_s * SECOND)
         self.kernel.restore_counts()
         self.host.begin_traffic(round(profile.quiet_s * SECOND))
 
@@ -66,14 +96,52 @@ class Machine:
         return self.kernel.boot_time * SECOND + self.timeline.now
 
     def catch_up(self) -> None:
-        """Run the machine up to now; to be called before it is looked at or touched."""
-        self.timeline.catch_up()
+        """Run the machine up to now; to be called before it is looked at or touched.
+
+        What an event asks for in the middle of that finds the machine at the
+        event's own moment.
+        """
+        if not self._catching_up:
+            self._run()
         self.host.settle()
 
     def advance(self, step: int) -> None:
         """Let `step` nanoseconds pass at once."""
         self.timeline.clock.forward_to(self.timeline.now + step)
-        self.catch_up()
+        self._run()
+        self.host.settle()
+
+    def _run(self) -> None:
+        before, self._catching_up = self._catching_up, True
+        try:
+            self.timeline.catch_up()
+        finally:
+            self._catching_up = before
+
+    def advance_to_next(self) -> bool:
+        """Advance to the next event, and run it; False where no event waits."""
+        due = self.timeline.next_due
+        if due is None:
+            return False
+        self.advance(due - self.timeline.now)
+        return True
+
+    def _make_request(self, planned: Planned) -> None:
+        """Make a request of the agenda; the journal and the guest's log tell its errno."""
+        if self.files is None:
+            return
+        now, data = self.timeline.now, planned.data
+        with (
+            suppress(OSError),
+            self.journal.entry(now, AT, planned.operation, planned.path, data) as entry,
+            self.journal.covered(),
+        ):
+            if planned.operation == "read":
+                entry.data = self.files.read(planned.path)
+                entry.result = len(entry.data)
+            else:
+                entry.result = self.files.write(planned.path, data)
+        self.agenda.done.append((planned, entry))
 
     def note_lost(self, relid: int, cpu: int, count: int | None) -> None:
         """Say in the guest's log that a channel's interrupts reach nobody, or did not (`count`)."""

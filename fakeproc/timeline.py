@@ -274,24 +274,40 @@ class Timeline:
         self.steps = 0  # events so far: what was seen before another one may have changed
         self.on_failure: Callable[[Exception], None] = _raise
         self.on_hung: Callable[[], None] = lambda: None
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        # When, an event before a request, in the order of planning, what.
+        self._queue: list[tuple[int, bool, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
 
     def after(self, delay: int, action: Callable[[], None]) -> None:
         """Do `action` in `delay` nanoseconds; events of one instant keep their order."""
-        heapq.heappush(self._queue, (self.now + delay, next(self._ticket), action))
+        heapq.heappush(self._queue, (self.now + delay, False, next(self._ticket), action))
+
+    def request_at(self, instant: int, action: Callable[[], None]) -> None:
+        """Do `action` at an instant, after all events of that instant.
+
+        So a request that was planned finds what one finds that comes at that
+        instant from outside: a machine that has run up to it.
+        """
+        due = max(instant, self.now)
+        heapq.heappush(self._queue, (due, True, next(self._ticket), action))
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next event is due, in nanoseconds; None where none waits."""
+        return self._queue[0][0] if self._queue else None
 
     def catch_up(self) -> None:
         """Run the machine up to what the clock shows."""
-        self._run_to(self.clock.now())
+        self.run_to(self.clock.now())
 
-    def _run_to(self, instant: int) -> None:
+    def run_to(self, instant: int) -> None:
+        """Run the machine up to an instant."""
         while self._queue and self._queue[0][0] <= instant:
             self._step()
         self.now = max(self.now, instant)
 
     def _step(self) -> None:
-        due, _, action = heapq.heappop(self._queue)
+        due, _, _, action = heapq.heappop(self._queue)
         self.steps += 1
         self.now = max(self.now, due)
         try:

@@ -22,10 +22,12 @@ import click
 
 from fakeproc._version import __version__
 from fakeproc.cli.completion import completion
+from fakeproc.cli.journal import replay, save
 from fakeproc.cli.kernels import kernels
 from fakeproc.cli.listing import list_mounts
 from fakeproc.cli.mount import mount
 from fakeproc.cli.options import example, forget_output, sentence
+from fakeproc.cli.play import play
 from fakeproc.cli.profiles import profiles
 from fakeproc.cli.run import run
 from fakeproc.cli.umount import umount
@@ -107,5 +109,16 @@ def command() -> None:
     """Show the /proc and /sys of an emulated Hyper-V guest as a live file system."""
 
 
-for subcommand in (run, mount, umount, list_mounts, profiles, kernels, completion):
+for subcommand in (
+    run,
+    mount,
+    umount,
+    list_mounts,
+    profiles,
+    kernels,
+    play,
+    save,
+    replay,
+    completion,
+):
     command.add_command(subcommand)

@@ -25,7 +25,7 @@ from fakeproc.mount.processes import Process
 from fakeproc.mount.requests import Requests
 from fakeproc.syscalls.identity import PROC_MAGIC, SYSFS_MAGIC
 from fakeproc.syscalls.service import Service
-from fakeproc.vfs.namespace import file_systems
+from fakeproc.vfs.namespace import Namespace, file_systems
 from fakeproc.vfs.request import Boundary
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def _threads(
     machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
 ) -> list[threading.Thread]:
     boundary = Boundary(machine)
+    Namespace(machine, boundary)  # by which the machine makes requests of its own
     machine.admit = Service(machine, boundary.lock, lambda: _file_systems(mountpoint)).admit
 
     def run(operations: Operations) -> None:

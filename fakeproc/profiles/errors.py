@@ -35,11 +35,13 @@ class ContradictionError(ValueError):
         self.location = location
 
 
-def why_invalid(error: ValidationError, text: str, origin: str) -> ProfileError:
+def why_invalid(
+    error: ValidationError, text: str, origin: str, whole: str = "profile"
+) -> ProfileError:
     """The first of pydantic's errors as a sentence.
 
-    `text` is the profile's TOML, in which the line is looked up, and `origin`
-    what to call the file.
+    `text` is the profile's TOML, in which the line is looked up, `origin` what
+    to call the file, and `whole` what to call all of it.
     """
     first = error.errors()[0]
     location = tuple(part for part in first["loc"] if part != _KEY_OF_A_TABLE)
@@ -48,7 +50,7 @@ def why_invalid(error: ValidationError, text: str, origin: str) -> ProfileError:
         location += contradiction.location
     line = line_of(text, location)
     where = f"{shown(origin)}, line {line}" if line else shown(origin)
-    return ProfileError(f"{where}: {key_path(location) or 'profile'}: {_reason(first)}")
+    return ProfileError(f"{where}: {key_path(location) or whole}: {_reason(first)}")
 
 
 def _reason(error: ErrorDetails) -> str:

@@ -60,9 +60,10 @@ class Namespace:
     OSError with the errno by which the system call fails.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, boundary: Boundary | None = None) -> None:
         root = Root()
-        self.boundary = Boundary(machine)
+        self.boundary = boundary or Boundary(machine)
+        machine.files = self  # for the requests that the machine itself makes
         self._file_systems = file_systems(self.boundary, lambda: root)
         self._root = Directory(
             entries={name: each.paths.node("/") for name, each in self._file_systems.items()}

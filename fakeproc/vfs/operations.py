@@ -14,7 +14,7 @@ from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.inodes import file_type
 from fakeproc.vfs.open_files import OpenDirectory, OpenFile
-from fakeproc.vfs.record import recorded
+from fakeproc.vfs.record import command_of, recorded
 from fakeproc.vfs.refusals import Refusals
 from fakeproc.vfs.request import Boundary, request
 from fakeproc.vfs.seq_file import bitmap_piece, piece
@@ -213,16 +213,21 @@ class Operations(Refusals):
         if not data and self.fstype.ignores_empty_writes:
             return 0
         data = data[: self.fstype.largest_write]
-        try:
-            taken = self._store(node, data)
-        except OSError as error:
-            if error.errno is not None:
-                full_path = f"/{self.fstype.name}{file.path}"
-                self.boundary.machine.note_refusal(full_path, data, error)
-            raise
-        finally:
-            self.boundary.stores += 1
-        return len(data) if taken is None else taken
+        machine, path = self.boundary.machine, f"/{self.fstype.name}{file.path}"
+        pid = self.caller().pid
+        with machine.journal.entry(
+            machine.timeline.now, (pid, command_of(pid)), "write", path, data
+        ) as entry:
+            try:
+                taken = self._store(node, data)
+            except OSError as error:
+                if error.errno is not None:
+                    machine.note_refusal(path, data, error)
+                raise
+            finally:
+                self.boundary.stores += 1
+            entry.result = len(data) if taken is None else taken
+        return entry.result
 
     def _store(self, node: Attribute, data: bytes) -> int | None:
         if node.store is None:

@@ -37,6 +37,7 @@ class Boundary:
         self.machine = machine
         self.lock = RLock()
         self.stores = 0
+        self.depth = 0  # requests under way, one within the other
 
     @property
     def moment(self) -> tuple[int, int]:
@@ -64,9 +65,16 @@ def request(operation: Callable[Concatenate[B, P], R]) -> Callable[Concatenate[B
     @wraps(operation)
     def crossing(self: B, /, *arguments: P.args, **keywords: P.kwargs) -> R:
         with self.boundary.lock:
+            boundary = self.boundary
             try:
-                self.boundary.machine.catch_up()
-                return operation(self, *arguments, **keywords)
+                boundary.depth += 1
+                try:
+                    # One that comes in the middle of another finds the machine where it is.
+                    if boundary.depth == 1:
+                        boundary.machine.catch_up()
+                    return operation(self, *arguments, **keywords)
+                finally:
+                    boundary.depth -= 1
             except BaseException as error:
                 if isinstance(error, OSError) and error.errno:
                     raise

@@ -34,6 +34,8 @@ MODES = {
     "log": 0o444,
     "uevents": 0o444,
     "accesses": 0o644,
+    "at": 0o644,
+    "journal": 0o644,
     "programs": 0o200,
     "state.json": 0o444,
     "profile.toml": 0o444,
@@ -153,7 +155,7 @@ BAD = [
         "pending", "pending 500", "pending x", "clear all",
     )),
 ]  # fmt: skip
-READABLE = [name for name, mode in MODES.items() if mode & 0o444]
+READABLE = [name for name, mode in MODES.items() if mode & 0o444 and name != "journal"]
 EMPTY = ["", "\n", " \n\t\n"]
 
 

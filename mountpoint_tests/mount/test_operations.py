@@ -12,6 +12,7 @@ import pytest
 
 from fakeproc.access_record import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
+from fakeproc.journal import Journal
 from fakeproc.mount.requests import Requests
 from fakeproc.vfs import cache
 from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
@@ -81,6 +82,7 @@ class Machine:
     knob: Knob | None = field(default_factory=Knob)
     timeline: Timeline = field(default_factory=Timeline)
     accesses: AccessRecord = field(default_factory=AccessRecord)
+    journal: Journal = field(default_factory=Journal)
     asked: int = 0
     refusals: list[tuple[str, bytes, int | None]] = field(default_factory=list)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from errno import EINVAL, ENODEV, EOPNOTSUPP, EPERM
+from errno import EAGAIN, EINVAL, ENODEV, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
+from fakeproc.files.host.moments import moment_of
 from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.guest.pci.functions import MODELS
@@ -39,7 +40,7 @@ __all__ = [
     "traffic_command",
 ]
 
-Action: TypeAlias = Callable[[], None]
+Action: TypeAlias = Callable[[], object]
 Command: TypeAlias = Callable[[Machine, list[str]], Action]
 
 CLASS_NAMES = {guid: name for name, guid in CLASS_GUIDS.items()}
@@ -230,7 +231,7 @@ def rescind_command(machine: Machine, words: list[str]) -> Action:
 
 
 def clock_command(machine: Machine, words: list[str]) -> Action:
-    """`manual`, `real`, `rate X` or `advance SECONDS`."""
+    """`manual`, `real`, `rate X`, `advance SECONDS|to MOMENT|next|idle`."""
     clock = machine.timeline.clock
 
     def set_manual(manual: bool) -> None:
@@ -247,10 +248,24 @@ def clock_command(machine: Machine, words: list[str]) -> Action:
             if not number:
                 raise ValueError("a rate of 0 would stop time; say manual")
             return lambda: set_rate(number)
+        case ["advance", "next"]:
+            return lambda: _advance_to_next(machine)
+        case ["advance", "idle"]:
+            return machine.timeline.settle
+        case ["advance", "to", moment]:
+            instant = moment_of(machine, moment)
+            return lambda: machine.advance(max(instant - machine.timeline.now, 0))
         case ["advance", seconds]:
             step = round(_number(seconds, "a number of seconds", MAX_SECONDS) * SECOND)
             return lambda: machine.advance(step)
-    raise ValueError("it is none of: manual, real, rate X, advance SECONDS")
+    raise ValueError(
+        "expected manual, real, rate X or advance SECONDS, advance to MOMENT, next or idle"
+    )
+
+
+def _advance_to_next(machine: Machine) -> None:
+    if not machine.advance_to_next():
+        raise OSError(EAGAIN, "no event waits")
 
 
 def ethtool_command(machine: Machine, words: list[str]) -> Action:

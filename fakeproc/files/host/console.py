@@ -19,6 +19,7 @@ from fakeproc.files.host.commands import (
     run,
     traffic_command,
 )
+from fakeproc.files.host.moments import agenda_text, at_command, journal_command, saved
 from fakeproc.files.host.state import state
 from fakeproc.files.tree import Attributes
 from fakeproc.guest.hv.drivers.netvsc import Netvsc
@@ -115,7 +116,7 @@ def clock_show(machine: Machine) -> str:
 
 @CONSOLE.store
 def clock_store(machine: Machine, data: bytes) -> None:
-    """`manual`, `real`, `rate X`, `advance SECONDS`."""
+    """`manual`, `real`, `rate X`, `advance SECONDS|to MOMENT|next|idle`."""
     run(machine, data, clock_command)
 
 
@@ -175,6 +176,30 @@ def accesses_show(machine: Machine) -> str:
 def accesses_store(machine: Machine, data: bytes) -> None:
     """`on`, `off`, `clear`: the record of accesses."""
     run(machine, data, accesses_command)
+
+
+@CONSOLE.show
+def at_show(machine: Machine) -> str:
+    """Requests that wait for their moment: number, moment, path and data."""
+    return agenda_text(machine)
+
+
+@CONSOLE.store
+def at_store(machine: Machine, data: bytes) -> None:
+    """`MOMENT PATH DATA`, `MOMENT read PATH`, `cancel NUMBER`, `clear`; `+` counts from now."""
+    run(machine, data, at_command)
+
+
+@CONSOLE.show
+def journal_show(machine: Machine) -> str:
+    """Every write to proc/, sys/ and host/ with its moment; `fakeproc replay` plays it."""
+    return str(saved(machine))
+
+
+@CONSOLE.store
+def journal_store(machine: Machine, data: bytes) -> None:
+    """`on`, `off`, `clear`."""
+    run(machine, data, journal_command)
 
 
 @CONSOLE.show(name="profile.toml")
