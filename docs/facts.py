@@ -240,6 +240,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "cpus.isolated": schema.Isolation,
     "cpus.caches": schema.Cache,
     "gic": schema.Gic,
+    "dmi": schema.Dmi,
     "memory": schema.Memory,
     "vmbus": schema.VMBus,
     "vmbus.devices": schema.Device,

@@ -18,6 +18,7 @@ from fakeproc.files.sys.device import directory_of
 from fakeproc.files.sys.kernel_irq import kernel_irq_directory
 from fakeproc.files.sys.pci import bus_pci_directory
 from fakeproc.files.sys.scsi import scsi_hosts
+from fakeproc.files.sys.smbios import firmware_dmi_directory
 from fakeproc.files.sys.vmbus import vmbus_directory
 from fakeproc.files.sys.vmbus_device import device_directory
 from fakeproc.files.tree import Directory, Listing, ProcDirectory, Symlink, constant
@@ -94,7 +95,9 @@ def sys_root(machine: Machine) -> Directory:
                 entries=_acpi_path(kernel, kernel.profile.vmbus.parent.split("/")),
                 listings=directory_of(kernel, devices.root).listings,
             ),
-            "firmware": empty,
+            "firmware": Directory(
+                entries={"dmi": lambda: firmware_dmi_directory(kernel)},
+            ),
             "fs": Directory(entries={"bpf": empty, "cgroup": empty, "selinux": empty}),
             "kernel": Directory(
                 entries={

@@ -1,4 +1,4 @@
-"""What the firmware says of the machine: `drivers/firmware/dmi-id.c`, a Generation 2 guest's."""
+"""What the firmware says of the machine: `drivers/firmware/dmi-id.c`."""
 
 from __future__ import annotations
 
@@ -15,26 +15,45 @@ __all__ = ["DmiDevice", "dmi_id_init"]
 
 MICROSOFT = "Microsoft Corporation"
 MACHINE = "Virtual Machine"
-RELEASE = "Hyper-V UEFI Release v4.1"
 
-PUBLIC = {
-    "bios_date": "11/28/2023",  # as guests of the series' time report it
-    "bios_release": "4.1",
-    "bios_vendor": MICROSOFT,
-    "bios_version": RELEASE,
-    "board_asset_tag": "None",
+# What both generations say.
+_COMMON = {
     "board_name": MACHINE,
     "board_vendor": MICROSOFT,
-    "board_version": RELEASE,
-    "chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77",  # MSFT AZURE VM, in ASCII codes
-    "chassis_type": "3",
+    "chassis_type": "3",  # a desktop
     "chassis_vendor": MICROSOFT,
-    "chassis_version": RELEASE,
-    "product_family": MACHINE,
     "product_name": MACHINE,
-    "product_sku": "None",
-    "product_version": RELEASE,
     "sys_vendor": MICROSOFT,
+}
+
+
+def _versions(version: str) -> dict[str, str]:
+    return {f"{part}_version": version for part in ("board", "chassis", "product")}
+
+
+UEFI_RELEASE = "Hyper-V UEFI Release v4.1"
+FIRMWARE = {
+    # Generation 2, as guests of the series' time report it
+    "uefi": {
+        **_COMMON,
+        **_versions(UEFI_RELEASE),
+        "bios_date": "11/28/2023",
+        "bios_release": "4.1",
+        "bios_vendor": MICROSOFT,
+        "bios_version": UEFI_RELEASE,
+        "board_asset_tag": "None",
+        "product_family": MACHINE,
+        "product_sku": "None",
+    },
+    # Generation 1: a field that the tables leave out has no file.
+    "bios": {
+        **_COMMON,
+        **_versions("7.0"),
+        "bios_date": "12/07/2018",
+        "bios_release": "8.0",
+        "bios_vendor": "American Megatrends Inc.",
+        "bios_version": "090008",
+    },
 }
 
 # `get_modalias`: what udev knows the fields by, in this order.
@@ -68,7 +87,11 @@ class DmiDevice(Device):
         uuid = uuid5(NAMESPACE_URL, f"fakeproc:{profile.name}:{profile.seed}")
         digits = f"{uuid.int:039d}"[-26:]  # 26, as Hyper-V gives board, chassis and machine alike
         serial = "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
-        self.public = PUBLIC
+        dmi = profile.dmi
+        self.firmware = dmi.firmware or ("bios" if profile.pic else "uefi")
+        self.uuid = uuid
+        # Azure puts its own tag there, by which its agents know it.
+        self.public = FIRMWARE[self.firmware] | {"chassis_asset_tag": dmi.asset_tag or serial}
         self.secret = {
             "board_serial": serial,
             "chassis_serial": serial,
@@ -82,10 +105,13 @@ class DmiDevice(Device):
         fields = (
             f"{key}{self.public[name]}".replace(" ", "").replace(":", "")
             for key, name in MODALIAS.items()
+            if name in self.public
         )
         return ":".join(("dmi", *fields, ""))
 
 
-def dmi_id_init(devices: Devices, profile: Profile) -> None:
+def dmi_id_init(devices: Devices, profile: Profile) -> DmiDevice:
     """`dmi_id_init`."""
-    devices.add(DmiDevice(devices, profile))
+    device = DmiDevice(devices, profile)
+    devices.add(device)
+    return device

@@ -82,7 +82,7 @@ class Kernel:
         self.cpu_bus = cpu_dev_init(self.devices, self.cpus)
         self.nodes = node_dev_init(self.devices, self.cpus)
         timeline.finish(processor_driver(self.devices, self.cpu_bus))
-        dmi_id_init(self.devices, profile)
+        self.dmi = dmi_id_init(self.devices, profile)
         migration = CpuMigration(self.irqs, self.cpus)
         self.hotplug = Hotplug(
             timeline,

@@ -24,6 +24,7 @@ __all__ = [
     "Cache",
     "Cpus",
     "Device",
+    "Dmi",
     "Gic",
     "Isolation",
     "Kernel",
@@ -204,6 +205,15 @@ class Memory(_Table):
     mib_per_node: int = Field(default=16384, gt=0, le=1 << 26)  # MiB
 
 
+class Dmi(_Table):
+    """What the firmware calls the machine; its serial numbers come of the seed."""
+
+    # The firmware: "bios" of Generation 1 or "uefi"; default: a BIOS where there is a PIC.
+    firmware: Literal["bios", "uefi"] | None = None
+    # The chassis' asset tag; default: the serial number.  By Azure's tag agents know Azure.
+    asset_tag: str = Field(default="", max_length=64, pattern=r"^[ -~]*$")
+
+
 class MonitorSlot(_Table):
     """A channel's slot in the monitor pages; `latency` in units of 100 ns."""
 
@@ -327,6 +337,7 @@ class Profile(_Table):
     kernel: Kernel = Kernel()  # a table of its own, as the next ones are
     cpus: Cpus  # the processors
     gic: Gic = Gic()  # arm64: the interrupt controller
+    dmi: Dmi = Dmi()  # what the firmware says
     memory: Memory = Memory()  # how much there is
     vmbus: VMBus = VMBus()  # the bus and its devices
     irqs: tuple[OtherIrq, ...] = ()  # a list of tables: interrupts of no channel

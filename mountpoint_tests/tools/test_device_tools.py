@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+
+import pytest
 
 from .views import state
 
@@ -78,3 +81,22 @@ def test_against_driverctl(looked_at, inside) -> None:
         name: device["driver"] or "(none)"
         for name, device in state(looked_at)["vmbus"]["devices"].items()
     }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the tables are for root alone")
+def test_against_dmidecode(looked_at, window) -> None:
+    """It checks the sums and the lengths, and complains on standard error."""
+    done = window(looked_at, "dmidecode")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "SMBIOS 3.1.0 present." in done.stdout
+    dmi = looked_at.root / "sys/class/dmi/id"
+    for keyword, file in (
+        ("bios-version", "bios_version"),
+        ("system-product-name", "product_name"),
+        ("system-serial-number", "product_serial"),
+        ("system-uuid", "product_uuid"),
+        ("baseboard-asset-tag", "board_asset_tag"),
+        ("chassis-asset-tag", "chassis_asset_tag"),
+    ):
+        shown = window(looked_at, "dmidecode", "-s", keyword)
+        assert (shown.stdout, shown.stderr) == ((dmi / file).read_text(), "")
