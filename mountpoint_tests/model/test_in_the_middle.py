@@ -363,3 +363,36 @@ def test_a_move_to_a_cpu_that_is_going_is_refused_while_it_still_reads_online() 
     machine.timeline.after(SECOND // 1000, meanwhile)
     assert write(machine, CPU5, b"0") == 1
     assert seen == ["1\n", "EINVAL"]
+
+
+def test_a_device_that_goes_before_its_driver_gets_to_it() -> None:
+    """Its probe is late, as on a real machine where drivers probe side by side."""
+    toml = profiles.source("hyperv-gen2").replace(
+        'class = "kvp"\n', 'class = "kvp"\nprobe_delay_us = 500000\n', 1
+    )
+    machine = Machine(profiles.parse(toml, "test.toml", "test"), "manual")
+    kvp = "242ff919-07db-4180-9c2e-b86cb68c8c55"
+    say(machine, "rescind", kvp)
+    machine.advance(SECOND)
+    assert say(machine, "offer", f"kvp guid={kvp}") > 0
+    machine.advance(SECOND // 10)
+    assert say(machine, "rescind", kvp) > 0
+    machine.advance(SECOND)
+    assert not is_there(machine, kvp)
+    assert says_nothing_of_mistakes(machine)
+
+
+@pytest.mark.parametrize("wait", [0, 10, 40, 50, 100])
+def test_a_sub_channel_that_is_rescinded_while_its_driver_closes_it(wait) -> None:
+    """Both who closes it and who hears of the rescind would remove it; one does."""
+    machine = default_guest()
+    device = machine.kernel.vmbus.channels[13].device
+    name, first = device.name, device.channels[1]
+    relid = first.relid
+    assert say(machine, "rescind", str(relid)) > 0
+    machine.advance(wait * MICROSECOND)
+    assert write(machine, f"{DRIVERS}/hv_netvsc/unbind", name.encode()) == len(name)
+    machine.advance(SECOND)
+    assert says_nothing_of_mistakes(machine)
+    assert first not in device.channels
+    assert relid not in machine.host.relids.taken

@@ -230,7 +230,8 @@ class Vmbus:
         self.uevent(device, "add", MODALIAS=device.modalias)
         if self.driver_core.autoprobe:
             yield self._probe_delays.get(device.offer.instance_id, 0)
-            yield from self.driver_core.attach(device)
+            if not primary.rescinded:
+                yield from self.driver_core.attach(device)
         if not primary.rescinded:
             self.table.add_kobject(primary)
 
@@ -259,8 +260,8 @@ class Vmbus:
         self.connection.rescinded(relid)
         if channel.is_primary:
             self._timeline.start(self._unregister(channel.device))
-        elif channel.state is ChannelState.OPEN:
-            self.table.remove(channel)
+        elif channel.state is ChannelState.OPEN and self.channels.get(relid) is channel:
+            self.table.remove(channel)  # unless the code that waited for an answer has done so
         # else a driver has it open still, and removes it once that is closed
 
     def _unregister(self, device: VmbusDevice) -> Sleeper[None]:
