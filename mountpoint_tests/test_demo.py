@@ -154,7 +154,7 @@ def on_a_terminal(demo: Demo, *options: str, keys: bytes = b"", **environment: s
                 except OSError:  # the other side is closed
                     break
                 quiet_since = time.monotonic()
-            elif keys and time.monotonic() - quiet_since > 1:
+            elif keys and time.monotonic() - quiet_since > 0.3:
                 os.write(ours, keys)
                 quiet_since = time.monotonic()
         process.wait(timeout=60)
@@ -182,10 +182,8 @@ def test_ctrl_c_in_a_pause(demo: Demo) -> None:
 
 
 def test_a_key_ends_a_pause(demo: Demo) -> None:
-    began = time.monotonic()
-    out = on_a_terminal(demo, keys=b" ")
-    assert "$ rmdir guest" in out
-    assert time.monotonic() - began < 30
+    """No pause of an hour is waited for."""
+    assert "$ rmdir guest" in on_a_terminal(demo, keys=b" ", pause="3600")
 
 
 def test_a_step_that_goes_wrong_is_said(demo: Demo) -> None:
