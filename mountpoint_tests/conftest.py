@@ -23,6 +23,12 @@ pytest_plugins = ["pytester"]
 # A project of its own, whose tests fail; `plugin/test_example_project.py` runs them.
 collect_ignore = ["example_project"]
 
+# A background job of a plain shell, and nohup, ignore these. What a test starts must not, as a
+# program cannot trap what it inherits as ignored; a handler, unlike SIG_IGN, ends with exec.
+for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(signum) is signal.SIG_IGN:
+        signal.signal(signum, lambda _signum, _frame: None)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
