@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fakeproc.profiles.boot_parameters import BootParameters
     from fakeproc.profiles.schema import Cpus as CpuProfile
 
 __all__ = ["Cpus", "cpu_mask", "cpus_in", "first_cpu", "next_cpu"]
@@ -41,15 +42,21 @@ def cpu_mask(cpus: frozenset[int] | range) -> int:
 class Cpus:
     """`cpu_possible_mask`, `cpu_present_mask`, `cpu_online_mask`, and the topology."""
 
-    def __init__(self, profile: CpuProfile) -> None:
+    def __init__(self, profile: CpuProfile, boot: BootParameters) -> None:
         self.profile = profile
         self.nr_cpu_ids = profile.possible
         self.possible = (1 << profile.possible) - 1
         self.present = (1 << (profile.present or profile.possible)) - 1
         self.online = self.present & ~cpu_mask(profile.offline)
         # housekeeping_cpumask(HK_TYPE_MANAGED_IRQ) and (HK_TYPE_DOMAIN)
-        self.housekeeping_managed_irq = self.possible & ~cpu_mask(profile.isolated.managed_irq)
-        self.housekeeping_domain = self.possible & ~cpu_mask(profile.isolated.domain)
+        isolated = {
+            "managed_irq": profile.isolated.managed_irq,
+            "domain": profile.isolated.domain,
+        } | boot.isolated
+        self.housekeeping_managed_irq = self.possible & ~cpu_mask(isolated["managed_irq"])
+        self.housekeeping_domain = self.possible & ~cpu_mask(isolated["domain"])
+        # `tick_nohz_full_mask`; None where the parameter is not given
+        self.nohz_full = None if boot.nohz_full is None else cpu_mask(boot.nohz_full)
         self._per_core = profile.threads_per_core
         self._per_package = profile.possible // profile.packages
         self._per_node = profile.possible // profile.nodes

@@ -49,8 +49,11 @@ class Kernel:
         timeline.on_hung = self._hung_task
         self.uevents = Uevents(timeline)
         self.devices = Devices(timeline, self.uevents)
-        self.cpus = Cpus(profile.cpus)
+        boot = profile.boot_parameters
+        self.cpus = Cpus(profile.cpus, boot)
         self.irqs = IrqCore(self.cpus, self.log)
+        if boot.irqaffinity is not None:  # `irq_affinity_setup`; the CPU that boots is always in
+            self.irqs.default_affinity = cpu_mask(boot.irqaffinity | {0})
         self.accounting = Accounting(
             self.irqs,
             self.cpus,
@@ -133,6 +136,8 @@ class Kernel:
         kernel = self.profile.kernel
         self.log.say(f"Linux version {self.version}", KERN_NOTICE)
         self.log.say(f"Command line: {kernel.cmdline}")
+        for parameter in self.profile.boot_parameters.not_emulated:
+            self.log.say(f"fakeproc: the parameter {parameter} is not emulated")
         self.log.say("Hypervisor detected: Microsoft Hyper-V")
         self.architecture.start(self.irqs)
         self._request_other_irqs()

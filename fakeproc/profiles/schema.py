@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from fakeproc.defaults import MAX_CPUS, MAX_SEED
 from fakeproc.personality import SERIES_VERSION, VERSIONS
+from fakeproc.profiles.boot_parameters import BootParameters, boot_parameters
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.protocol.classes import CLASS_GUIDS
 
@@ -346,6 +347,7 @@ class Profile(_Table):
     @model_validator(mode="after")
     def _check(self) -> Profile:
         present = self.cpus.present or self.cpus.possible
+        self._check_boot_parameters()
         numbers: set[int] = set()
         for at, irq in enumerate(self.irqs):
             if irq.irq in numbers:
@@ -371,6 +373,23 @@ class Profile(_Table):
         if unknown:
             raise ContradictionError(("arch", min(unknown)), "no row has this label")
         return self
+
+    @property
+    def boot_parameters(self) -> BootParameters:
+        """What the command line says of CPUs and interrupts."""
+        return boot_parameters(self.kernel.cmdline, self.cpus.possible)
+
+    def _check_boot_parameters(self) -> None:
+        try:
+            isolated = self.boot_parameters.isolated
+        except ValueError as error:
+            raise ContradictionError(("kernel", "cmdline"), str(error)) from error
+        for flag in ("managed_irq", "domain"):
+            key: frozenset[int] = getattr(self.cpus.isolated, flag)
+            if key and isolated and key != isolated.get(flag, frozenset()):
+                raise ContradictionError(
+                    ("cpus", "isolated", flag), "contradicts isolcpus= of the command line"
+                )
 
     def _counts(self) -> Iterator[tuple[Location, str, dict[int, int]]]:
         """Everything that is counted by CPU: where it stands, what it is, and the counts."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fakeproc.profiles import ProfileError
+from fakeproc.profiles.boot_parameters import boot_parameters
 from fakeproc.profiles.schema import Cpus, Isolation, Profile
 
 __all__ = ["with_cpus"]
@@ -16,7 +17,8 @@ def with_cpus(profile: Profile, number: int) -> Profile:
     """The same machine with so many CPUs, all of them online.
 
     What the profile counts on CPUs that are not there any more is left out.
-    Raises ProfileError where the CPUs do not divide into its packages and nodes.
+    Raises ProfileError where the CPUs do not divide into its packages and nodes,
+    or where the command line names one that is not there any more.
     """
     old = profile.cpus
     if number == old.possible and old.present in (None, number) and not old.offline:
@@ -33,9 +35,12 @@ def with_cpus(profile: Profile, number: int) -> Profile:
     }
     try:
         cpus = Cpus.model_validate({**dict(old), **changes})
+        boot_parameters(profile.kernel.cmdline, number)
     except ValidationError as error:
         why = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise ProfileError(f"{profile.name} with {number} CPUs: {why}") from error
+    except ValueError as error:
+        raise ProfileError(f"{profile.name} with {number} CPUs: {error}") from error
     return profile.model_copy(
         update={
             "cpus": cpus,

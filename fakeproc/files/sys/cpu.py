@@ -99,7 +99,12 @@ def isolated_show(kernel: Kernel) -> str:
 
 @ROOT.show
 def nohz_full_show(kernel: Kernel) -> str:
-    """No `nohz_full=`: on some kernels a null pointer, printed as wide as the mask has bits."""
+    """The CPUs of `nohz_full=`.
+
+    Without it some kernels print a null pointer, as wide as the mask has bits.
+    """
+    if kernel.cpus.nohz_full is not None:
+        return list_line(kernel.cpus.nohz_full)
     if kernel.profile.architecture in shown(kernel).nohz_full_null:
         return f"{'(null)':>{kernel.cpus.nr_cpu_ids}}\n"
     return "\n"
@@ -127,9 +132,10 @@ def enabled_show(kernel: Kernel) -> str:
 
 
 @ROOT.show(visible=_has("housekeeping"))
-def housekeeping_show(_kernel: Kernel) -> str:
+def housekeeping_show(kernel: Kernel) -> str:
     """The CPUs that do the kernel's own work, where `nohz_full=` says so."""
-    return "\n"
+    adaptive = kernel.cpus.nohz_full
+    return "\n" if adaptive is None else list_line(kernel.cpus.possible & ~adaptive)
 
 
 @ROOT.show(visible=_has("crash_hotplug"))
