@@ -12,16 +12,11 @@ from fakeproc.files.proc.interrupts import interrupts_file
 from fakeproc.files.proc.irq import irq_directory
 from fakeproc.files.proc.stat import softirqs_file, stat_file
 from fakeproc.files.proc.system import SYSTEM
-from fakeproc.files.subjects import device_path
 from fakeproc.files.sys.bus import bus_directory, class_directory
 from fakeproc.files.sys.device import directory_of
 from fakeproc.files.sys.kernel_irq import kernel_irq_directory
-from fakeproc.files.sys.pci import bus_pci_directory
-from fakeproc.files.sys.scsi import scsi_hosts
 from fakeproc.files.sys.smbios import firmware_dmi_directory
-from fakeproc.files.sys.vmbus import vmbus_directory
-from fakeproc.files.sys.vmbus_device import device_directory
-from fakeproc.files.tree import Directory, Listing, ProcDirectory, Symlink, constant
+from fakeproc.files.tree import Directory, Listing, ProcDirectory, constant
 
 if TYPE_CHECKING:
     from fakeproc.guest.kernel import Kernel
@@ -71,14 +66,7 @@ def sys_root(machine: Machine) -> Directory:
         mode=0o555,
         entries={
             "block": empty,
-            "bus": Directory(
-                entries={
-                    "pci": bus_pci_directory(kernel),
-                    "scsi": _empty_bus(),
-                    "vmbus": vmbus_directory(kernel),
-                },
-                listings=(Listing(Directory, lambda: devices.buses, bus),),
-            ),
+            "bus": Directory(listings=(Listing(Directory, lambda: devices.buses, bus),)),
             "class": Directory(
                 entries={
                     "block": empty,
@@ -86,15 +74,11 @@ def sys_root(machine: Machine) -> Directory:
                     "scsi_device": empty,
                     "scsi_disk": empty,
                     "scsi_generic": empty,
-                    "scsi_host": Directory(listings=(_scsi_host_links(kernel),)),
                 },
                 listings=(Listing(Directory, lambda: devices.classes, class_),),
             ),
             "dev": Directory(entries={"block": empty, "char": empty}),
-            "devices": Directory(
-                entries=_acpi_path(kernel, kernel.profile.vmbus.parent.split("/")),
-                listings=directory_of(kernel, devices.root).listings,
-            ),
+            "devices": directory_of(kernel, devices.root),
             "firmware": Directory(
                 entries={"dmi": lambda: firmware_dmi_directory(kernel)},
             ),
@@ -111,48 +95,6 @@ def sys_root(machine: Machine) -> Directory:
             "module": Directory(entries={"hv_vmbus": _hv_vmbus_module(kernel)}),
             "power": empty,
         },
-    )
-
-
-def _acpi_path(kernel: Kernel, names: list[str]) -> dict[str, Directory]:
-    """The directories down to the VMBus's ACPI node, and in it the devices."""
-    head, *rest = names
-    if rest:
-        return {head: Directory(entries=_acpi_path(kernel, rest))}
-    devices = kernel.vmbus.devices
-
-    def make(name: str) -> Directory | None:
-        device = devices.get(name)
-        return None if device is None else device_directory(kernel, device)
-
-    return {head: Directory(listings=(Listing(Directory, lambda: devices, make),))}
-
-
-def _scsi_host_links(kernel: Kernel) -> Listing:
-    """/sys/class/scsi_host/host<n>."""
-
-    def links() -> dict[str, str]:
-        return {
-            f"host{number}": f"../../{device_path(kernel, device)}/host{number}"
-            f"/scsi_host/host{number}"
-            for number, device in scsi_hosts(kernel).items()
-        }
-
-    def make(name: str) -> Symlink | None:
-        target = links().get(name)
-        return Symlink(target) if target else None
-
-    return Listing(Symlink, links, make)
-
-
-def _empty_bus() -> Directory:
-    """A bus on which there is nothing."""
-    return Directory(
-        entries={
-            "devices": Directory(),
-            "drivers": Directory(),
-            "drivers_autoprobe": constant("1\n"),
-        }
     )
 
 

@@ -13,7 +13,7 @@ from fakeproc.guest.hv.channel import Channel, VmbusDevice
 from fakeproc.guest.irq.core import IrqDesc
 from fakeproc.guest.kernel import Kernel
 
-__all__ = ["Cpu", "Device", "DeviceChannel", "Irq", "Node", "device_path", "list_line", "mask_line"]
+__all__ = ["Cpu", "Device", "DeviceChannel", "Irq", "Node", "list_line", "mask_line"]
 
 
 class Irq(NamedTuple):
@@ -59,8 +59,3 @@ def mask_line(kernel: Kernel, cpus: int) -> str:
 def list_line(cpus: int) -> str:
     """A set of CPUs as a line of numbers and ranges (`%*pbl`)."""
     return format_list(cpus) + "\n"
-
-
-def device_path(kernel: Kernel, device: VmbusDevice) -> str:
-    """Where a device's directory is, below /sys."""
-    return f"devices/{kernel.profile.vmbus.parent}/{device.name}"

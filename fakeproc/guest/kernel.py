@@ -22,7 +22,8 @@ from fakeproc.guest.irq.cpu_migration import CpuMigration
 from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
-from fakeproc.guest.pci.functions import Pci
+from fakeproc.guest.pci.functions import Pci, PciBus
+from fakeproc.guest.scsi import Scsi
 from fakeproc.personality import personality
 from fakeproc.timeline import MICROSECOND
 
@@ -64,7 +65,8 @@ class Kernel:
         self.architecture = architecture(profile, self.accounting)
         self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
         self.pci = Pci(
-            self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip
+            self.devices,
+            PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),
         )
         self.vmbus = Vmbus(
             timeline,
@@ -77,7 +79,9 @@ class Kernel:
             self.personality,
             self.architecture,
             self.uevents,
-            profile.vmbus.parent,
+            self.devices,
+            Scsi(self.devices),
+            self.devices.directory(profile.vmbus.parent),
             {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
         )
         self._host = host

@@ -223,7 +223,6 @@ def test_a_synthetic_uevent_is_heard(machine, root, path, action, devpath, subsy
     assert dict(event.environment[3:-1]) == {"SYNTH_UUID": "0", **more}
 
 
-@pytest.mark.xfail(strict=True, reason="the pci and scsi buses are not derived yet")
 def test_every_bus_answers_alike(root):
     """Every bus has the same files, and root may write to those that say so (`bus_add_groups`)."""
     for name, _ in sys_node(root, "/bus").children():

@@ -139,6 +139,8 @@ def test_an_offer_is_told_of_in_the_kernels_order(quiet):
     ]
     assert events(quiet) == [
         f"add /{NEW}",
+        f"add /{NEW}/host2",
+        f"add /{NEW}/host2/scsi_host/host2",
         f"bind /{NEW}",
         f"add /{NEW}/channels/77",
         *(f"add /{NEW}/channels/{relid}" for relid in subchannels),
@@ -161,7 +163,8 @@ def test_a_device_without_autoprobe_waits_for_a_bind(quiet):
     quiet.advance(SECOND)
     assert events(quiet) == [f"add /{NEW}", f"add /{NEW}/channels/77"]
     assert write(quiet, f"{BUS}/drivers/hv_storvsc/bind", NEW.encode()) == 36
-    assert events(quiet)[2:] == [f"bind /{NEW}"]
+    host = f"/{NEW}/host2"
+    assert events(quiet)[2:] == [f"add {host}", f"add {host}/scsi_host/host2", f"bind /{NEW}"]
 
 
 def test_a_rescind_is_told_of_in_the_recorded_order(quiet):

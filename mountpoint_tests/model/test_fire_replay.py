@@ -52,6 +52,10 @@ NEW_DEVICES = {
 UNRECORDED = {("fire-8cpu", "online", 6, "0\n"): (("24", b"1\n"), ("39", b"1\n"))}
 
 # What of the log was recorded.
+# The drivers of the recordings opened their channels and did nothing else: what a real one
+# registers below its device (a SCSI host, a network interface) was not there to be announced.
+RECORDED_SUBSYSTEMS = {"vmbus", "channels", "cpu", "machinecheck"}
+
 RECORDED_LOG = (
     "Flags mismatch",
     "request_irq failed",
@@ -206,7 +210,7 @@ class Rig:
         self.machine = captured_guest(these[0].capture)
         self.machine.advance(SECOND)
         # The capture's vPCI bus is empty.
-        self.machine.kernel.pci.plug = lambda *_: None
+        self.machine.kernel.pci.plug = lambda *_: iter(())
         self._rows = these
         self._relids = relids
         self._held: dict[str, Held] = {}
@@ -353,6 +357,8 @@ class Rig:
         kernel.log.records.clear()
         said = []
         for event in events:
+            if event.subsystem not in RECORDED_SUBSYSTEMS:
+                continue
             more = dict(event.environment)
             for key in ("ACTION", "DEVPATH", "SUBSYSTEM", "SEQNUM"):
                 del more[key]

@@ -48,7 +48,7 @@ def driverless_guest(capture: str) -> Machine:
     profile = captured_profile(capture)
     bare = profile.model_copy(update={"vmbus": profile.vmbus.model_copy(update={"devices": ()})})
     machine = Machine(bare, "manual")
-    machine.kernel.vmbus.driver_core.autoprobe = False
+    machine.kernel.vmbus.bus.autoprobe = False
     return machine
 
 

@@ -83,7 +83,8 @@ class Guest(RuleBasedStateMachine):
     def shows(self, channel: Channel) -> bool:
         """Whether channels/<relid> is there: not before it is added, nor when its device goes."""
         device = channel.device
-        return channel.in_sysfs and device.has_channels_directory and device in self.devices
+        there = channel.kobject is not None and "channels" in device.children
+        return there and device in self.devices
 
     def write(self, path: str, data: str, refusals: set[str]) -> bool:
         """Whether it is taken; where it is not, it is refused in a way that is meant."""
@@ -160,7 +161,9 @@ class Guest(RuleBasedStateMachine):
     def unbind_or_bind(self, which: int, back: bool) -> None:
         steps["bind"] += 1
         device = self.devices[which % len(self.devices)]
-        driver = device.driver or self.vmbus.driver_core.match(device)
+        bus = self.vmbus.bus
+        matching = (each for each in bus.drivers.values() if bus.match(device, each))
+        driver = device.driver or next(matching, None)
         if driver is not None:
             file = "bind" if back else "unbind"
             self.write(f"/sys/bus/vmbus/drivers/{driver.name}/{file}", device.name, BIND)
@@ -300,7 +303,7 @@ class Guest(RuleBasedStateMachine):
         in_tree = {
             int(relid)
             for device in self.devices
-            if device.has_channels_directory
+            if "channels" in device.children
             for relid in self.names(f"{self.device_path(device)}/channels")
         }
         assert in_tree == {channel.relid for channel in self.channels if self.shows(channel)}

@@ -113,9 +113,9 @@ def _made(kernel: Kernel, kobject: Kobject) -> Directory:
         return None if child is None else directory_of(kernel, child)
 
     children = Listing(Directory, lambda: kobject.children, make)
-    if not isinstance(kobject, Device):
-        return Directory(listings=(children,), owner=kobject)
-    return extended(kernel, kobject, _device(kernel, kobject, children))
+    if isinstance(kobject, Device):
+        return extended(kernel, kobject, _device(kernel, kobject, children))
+    return extended(kernel, kobject, Directory(listings=(children,)))
 
 
 def _device(kernel: Kernel, device: Device, children: Listing) -> Directory:

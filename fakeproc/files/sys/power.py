@@ -55,10 +55,10 @@ def pm_qos_resume_latency_us_store(_none: None, data: bytes) -> None:
         raise OSError(EBUSY, "there is no idle state to limit")
 
 
-def device_power_directory(device: Device | None = None) -> Directory:
+def device_power_directory(device: Device) -> Directory:
     """The directory of a device whose driver has no runtime power management."""
-    groups = [POWER.on(None, device or "power")]
-    if device is not None and device.resume_latency:
+    groups = [POWER.on(None, device)]
+    if device.resume_latency:
         groups.append(RESUME_LATENCY.on(None, device))
     return Directory(
         tuple(groups),

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fakeproc.files.sys.device import shows
+from fakeproc.files.tree import Attributes, Directory, constant
+from fakeproc.guest.kernel import Kernel
+from fakeproc.guest.scsi import ScsiHostClassDevice
 
-from fakeproc.files.sys.power import device_power_directory
-from fakeproc.files.sys.uevent import synthetic_uevent
-from fakeproc.files.tree import Attributes, Directory, Symlink, constant
-from fakeproc.guest.hv.drivers.storvsc import scsi_host
+__all__: list[str] = []
 
-if TYPE_CHECKING:
-    from fakeproc.guest.hv.channel import VmbusDevice
-    from fakeproc.guest.kernel import Kernel
-
-__all__ = ["scsi_host_directory", "scsi_hosts"]
-
-HOST = Attributes[int]()
+HOST = Attributes[ScsiHostClassDevice]()
 
 # drivers/scsi/storvsc_drv.c: scsi_driver, and what its probe sets.
 STORVSC_HOST = {
@@ -37,51 +31,14 @@ STORVSC_HOST = {
 
 
 @HOST.show
-def unique_id_show(_host: int) -> str:
+def unique_id_show(_host: ScsiHostClassDevice) -> str:
     """0: the driver numbers nothing."""
     return "0\n"
 
 
-@HOST.show
-def uevent_show(_host: int) -> str:
-    """Nothing: a host has no driver and no modalias."""
-    return ""
-
-
-@HOST.store
-def uevent_store(_host: int, data: bytes) -> None:
-    """A synthetic uevent; OSError EINVAL for an unknown action."""
-    synthetic_uevent(data)
-
-
-def scsi_hosts(kernel: Kernel) -> dict[int, VmbusDevice]:
-    """The VMBus devices that are SCSI hosts, by host number."""
-    return {
-        number: device
-        for device in kernel.vmbus.devices.values()
-        if (number := scsi_host(device)) is not None
-    }
-
-
-def scsi_host_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
-    """host<n>/ below the controller's device directory."""
-    number = scsi_host(device) or 0
-    up = "../" * (kernel.profile.vmbus.parent.count("/") + 4)
-    class_device = Directory(
-        (HOST.on(number),),
-        {
-            **{name: constant(text) for name, text in STORVSC_HOST.items()},
-            "device": Symlink(f"../../../host{number}"),
-            "power": device_power_directory(),
-            "subsystem": Symlink(f"{up}../../class/scsi_host"),
-        },
-    )
+@shows(ScsiHostClassDevice)
+def scsi_host_files(_kernel: Kernel, host: ScsiHostClassDevice) -> Directory:
+    """host<n>/scsi_host/host<n> below the controller's device directory."""
     return Directory(
-        entries={
-            "power": device_power_directory(),
-            "scsi_host": Directory(entries={f"host{number}": class_device}),
-            "subsystem": Symlink(f"{up}bus/scsi"),
-            "uevent": constant("DEVTYPE=scsi_host\n"),
-        },
-        owner=device,
+        (HOST.on(host),), {name: constant(text) for name, text in STORVSC_HOST.items()}
     )

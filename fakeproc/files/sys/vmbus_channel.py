@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import DeviceChannel
+from fakeproc.files.sys.device import shows
 from fakeproc.files.text.kstrtox import scan_unsigned
 from fakeproc.files.tree import Attributes, Directory
+from fakeproc.guest.hv.channel import ChannelKobject
 from fakeproc.guest.hv.drivers.uio import UioDevice
+from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:
-    from fakeproc.guest.hv.channel import Channel
     from fakeproc.guest.hv.ring import Ring
-    from fakeproc.guest.kernel import Kernel
 
-__all__ = ["channel_directory", "ring_of"]
+__all__ = ["ring_of"]
 
 CHANNEL = Attributes[DeviceChannel]()
 
@@ -169,6 +170,7 @@ def ring_store(_it: DeviceChannel, _data: bytes) -> None:
     raise OSError(EIO, "the rings can only be mapped")
 
 
-def channel_directory(kernel: Kernel, channel: Channel) -> Directory:
+@shows(ChannelKobject)
+def channel_files(kernel: Kernel, kobject: ChannelKobject) -> Directory:
     """The directory of one channel."""
-    return Directory((CHANNEL.on(DeviceChannel(kernel, channel), channel),), owner=channel)
+    return Directory((CHANNEL.on(DeviceChannel(kernel, kobject.channel), kobject),))

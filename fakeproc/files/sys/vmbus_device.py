@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.versions import shown
-from fakeproc.files.subjects import Device, device_path
-from fakeproc.files.sys.pci import pci_bus_directory
-from fakeproc.files.sys.power import device_power_directory
-from fakeproc.files.sys.scsi import scsi_host_directory
-from fakeproc.files.sys.uevent import synthetic_uevent
-from fakeproc.files.sys.vmbus_channel import channel_directory, ring_of
-from fakeproc.files.tree import Attributes, Directory, Node, Symlink, numbered
-from fakeproc.guest.hv.drivers.storvsc import scsi_host
+from fakeproc.files.subjects import Device
+from fakeproc.files.sys.device import shows
+from fakeproc.files.sys.vmbus_channel import ring_of
+from fakeproc.files.tree import Attributes, Directory
+from fakeproc.guest.hv.channel import VmbusDevice
+from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.kernel import Kernel
     from fakeproc.protocol.messages import Monitor
 
-__all__ = ["device_directory"]
+__all__: list[str] = []
 
 DEVICE = Attributes[Device]()
 
@@ -147,66 +145,10 @@ def driver_override_show(it: Device) -> str:
 @DEVICE.store
 def driver_override_store(it: Device, data: bytes) -> None:
     """`driver_set_override`; OSError EINVAL for a name of a page or more."""
-    it.kernel.vmbus.driver_core.override(it.device, data)
+    it.kernel.vmbus.bus.override(it.device, data)
 
 
-@DEVICE.show
-def uevent_show(it: Device) -> str:
-    """What udev is told of the device."""
-    driver = f"DRIVER={it.device.driver.name}\n" if it.device.driver else ""
-    return f"{driver}MODALIAS={it.device.modalias}\n"
-
-
-@DEVICE.store
-def uevent_store(it: Device, data: bytes) -> None:
-    """A synthetic uevent; OSError EINVAL for an unknown action."""
-    more = {"DRIVER": it.device.driver.name} if it.device.driver else {}
-    action, added = synthetic_uevent(data)
-    it.kernel.vmbus.uevent(it.device, action, **added, **more, MODALIAS=it.device.modalias)
-
-
-def _up(path: str) -> str:
-    """The way from a directory back to /sys."""
-    return "../" * (path.count("/") + 1)
-
-
-def device_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
+@shows(VmbusDevice)
+def vmbus_device_files(kernel: Kernel, device: VmbusDevice) -> Directory:
     """/sys/devices/…/<instance GUID>."""
-    root = _up(device_path(kernel, device))
-
-    def driver() -> Node | None:
-        bound = device.driver
-        return Symlink(f"{root}bus/vmbus/drivers/{bound.name}") if bound else None
-
-    def host(number: int) -> Directory | None:
-        return scsi_host_directory(kernel, device) if number == scsi_host(device) else None
-
-    def channels_directory() -> Directory | None:
-        return _channels_directory(kernel, device) if device.primary.in_sysfs else None
-
-    def hosts() -> tuple[int, ...]:
-        number = scsi_host(device)
-        return () if number is None else (number,)
-
-    return Directory(
-        (DEVICE.on(Device(kernel, device), device),),
-        {
-            "channels": channels_directory,
-            "driver": driver,
-            "power": device_power_directory(),
-            "subsystem": Symlink(f"{root}bus/vmbus"),
-        },
-        (numbered(hosts, host, "host"), pci_bus_directory(kernel, device)),
-        owner=device,
-    )
-
-
-def _channels_directory(kernel: Kernel, device: VmbusDevice) -> Directory:
-    """channels/: made after the device, so that udev may see the one without the other."""
-    channels = {c.sysfs_name: c for c in device.channels if c.sysfs_name is not None}
-
-    def make(relid: int) -> Directory | None:
-        channel = channels.get(relid)
-        return None if channel is None else channel_directory(kernel, channel)
-
-    return Directory(listings=(numbered(lambda: channels, make),), owner=device)
+    return Directory((DEVICE.on(Device(kernel, device), device),))

@@ -23,9 +23,9 @@ class DeviceDriver(Kobject):
 
     bind_attributes = True
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bus: Bus[Any] | None = None) -> None:
         super().__init__(name)
-        self.bus: Bus[Any] | None = None
+        self.bus = bus
         self.devices: dict[str, Device] = {}  # those that it has
 
     @property

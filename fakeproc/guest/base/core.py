@@ -42,6 +42,10 @@ class Devices:
             here = here.children[name]
         return here
 
+    def add_bus(self, bus: Bus[Any]) -> None:
+        """`bus_register`."""
+        self.buses[bus.name] = bus
+
     def subsystem(self, bus: Bus[Any], root: type[Device] = Device) -> None:
         """`subsys_system_register`: a bus whose devices lie in /sys/devices/system/<bus>.
 
@@ -49,7 +53,7 @@ class Devices:
         """
         bus.root = root(bus.name, self.system)
         bus.root.link()
-        self.buses[bus.name] = bus
+        self.add_bus(bus)
 
     def class_of(self, name: str) -> Class:
         """The class of that name (`class_register` where it is new)."""

@@ -12,22 +12,25 @@ channel, and `ModifyChannels` moves it once the host has the message.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.base.bus import DeviceDriver
+from fakeproc.guest.base.device import Device, Kobject
 from fakeproc.protocol.classes import CLASS_GUIDS
-from fakeproc.timeline import Completion, Mutex, Sleeper
+from fakeproc.timeline import Completion, Sleeper
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from fakeproc.guest.base.bus import Bus
     from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.protocol.messages import OfferChannel
 
-__all__ = ["Channel", "ChannelState", "Driver", "VmbusDevice"]
+__all__ = ["Channel", "ChannelKobject", "ChannelState", "Driver", "VmbusDevice"]
 
 
 class ChannelState(IntEnum):
@@ -58,7 +61,7 @@ class Channel:
     outbound: Ring | None = None
     inbound: Ring | None = None
     rescinded: bool = False
-    sysfs_name: int | None = None  # of channels/<relid> while it is there: its first relid
+    kobject: ChannelKobject | None = None  # channels/<relid>, while it is there
     opening: Completion[object] | None = None  # done when an open that is under way ends
     interrupts: int = 0  # handled by the channel's callback
     events: int = 0  # signals sent to the host
@@ -69,33 +72,36 @@ class Channel:
         return self.offer.relid
 
     @property
-    def in_sysfs(self) -> bool:
-        """Whether channels/<relid> is there."""
-        return self.sysfs_name is not None
-
-    @property
     def is_primary(self) -> bool:
         """Whether it came with the device rather than on request."""
         return self.offer.subchannel_index == 0
 
 
-@dataclass(slots=True, eq=False)
-class VmbusDevice:
-    """`struct hv_device`: an instance GUID, a primary channel and its sub-channels."""
+class ChannelKobject(Kobject):
+    """`channel->kobj`: the directory channels/<relid>, named by the relid that it began with."""
 
-    type: DeviceType
-    offer: OfferChannel
-    channels: list[Channel] = field(default_factory=list)  # primary first, as they arrived
-    driver: Driver | None = None
-    has_channels_directory: bool = True  # until the device is being unregistered
-    driver_override: str | None = None
-    lock: Mutex = field(default_factory=Mutex)  # device_lock: held while a driver binds or unbinds
-    drvdata: object = None  # the driver's own, from probe to remove (`hv_set_drvdata`)
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(str(channel.relid), channel.device.channels_kset)
+        self.channel = channel
 
-    @property
-    def name(self) -> str:
-        """The device's name in sysfs: the instance GUID."""
-        return str(self.offer.instance_id)
+
+class VmbusDevice(Device):
+    """`struct hv_device`: an instance GUID, a primary channel and its sub-channels.
+
+    It lies in `parent` under its instance GUID.
+    """
+
+    driver: Driver | None
+
+    def __init__(
+        self, type_: DeviceType, offer: OfferChannel, parent: Kobject, bus: Bus[VmbusDevice]
+    ) -> None:
+        super().__init__(str(offer.instance_id), parent, bus=bus)
+        self.type = type_
+        self.offer = offer
+        self.channels: list[Channel] = []  # primary first, as they arrived
+        self.channels_kset = Kobject("channels", self)  # there from `_register` to `_unregister`
+        self.driver_override: str | None = None
 
     @property
     def modalias(self) -> str:
@@ -108,14 +114,14 @@ class VmbusDevice:
         return self.channels[0]
 
 
-class Driver(ABC):
+class Driver(DeviceDriver, ABC):
     """`struct hv_driver`: binds to devices by class GUID."""
 
     softirq = "TASKLET"  # where a channel's callback runs (HV_CALL_BATCHED)
     suspends = True  # whether it has a `suspend`
 
     def __init__(self, name: str, classes: tuple[str, ...], ring_size: int) -> None:
-        self.name = name
+        super().__init__(name)
         self.id_table = frozenset(CLASS_GUIDS[name] for name in classes)
         self.dynamic_ids: list[UUID] = []  # from new_id
         self.ring_size = ring_size  # bytes, each direction

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.hv.channel import ChannelKobject
 from fakeproc.protocol.messages import RelidReleased
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.base.uevents import Uevents
-    from fakeproc.guest.hv.channel import Channel, VmbusDevice
+    from fakeproc.guest.hv.channel import Channel
     from fakeproc.guest.hv.connection import Connection
     from fakeproc.guest.hv.irqchip import VMBusChip
     from fakeproc.guest.hv.placement import Placement
@@ -37,7 +38,6 @@ class ChannelTable:
         chip: VMBusChip | None,
         architecture: Architecture,
         uevents: Uevents,
-        parent: str,
     ) -> None:
         self._channels = channels
         self._connection = connection
@@ -46,16 +46,11 @@ class ChannelTable:
         self._chip = chip
         self._architecture = architecture
         self._uevents = uevents
-        self._parent = parent  # of the devices, below /sys/devices
 
     @property
     def by_relid(self) -> Mapping[int, Channel]:
         """Every channel whose relid is mapped."""
         return self._channels
-
-    def devpath(self, device: VmbusDevice) -> str:
-        """A device's directory, below /sys."""
-        return f"/devices/{self._parent}/{device.name}"
 
     def add(self, channel: Channel) -> None:
         """`vmbus_process_offer`: map the relid, choose a CPU, join the device."""
@@ -81,10 +76,12 @@ class ChannelTable:
         del self._channels[channel.relid]
 
     def add_kobject(self, channel: Channel) -> None:
-        """`vmbus_add_channel_kobj`: channels/<relid>."""
-        channel.sysfs_name = channel.relid
-        devpath = f"{self.devpath(channel.device)}/channels/{channel.relid}"
-        self._uevents.emit("add", devpath, "channels")
+        """`vmbus_add_channel_kobj`: channels/<relid>, which the primary channel's brings along."""
+        if channel.is_primary:
+            channel.device.channels_kset.link()
+        channel.kobject = ChannelKobject(channel)
+        channel.kobject.link()
+        self._uevents.emit("add", f"/{channel.kobject.path}", "channels")
 
     def remove(self, channel: Channel) -> None:
         """`hv_process_channel_removal`: unmap the relid and give it back to the host.
@@ -93,9 +90,10 @@ class ChannelTable:
         """
         device = channel.device
         device.channels.remove(channel)
-        if channel.sysfs_name is not None:
-            parent = self.devpath(device) if device.has_channels_directory else ""
-            self._uevents.emit("remove", f"{parent}/channels/{channel.sysfs_name}", "channels")
+        if channel.kobject is not None:
+            self._uevents.emit("remove", f"/{channel.kobject.path}", "channels")
+            channel.kobject.unlink()
+            channel.kobject = None
         self.unmap(channel)
         self._placement.removed(channel)
         with contextlib.suppress(OSError):

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.hv.channel import Channel, ChannelState, Driver, VmbusDevice
+from fakeproc.guest.hv.bus_type import HvBus
+from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
 from fakeproc.guest.hv.channel_ops import ChannelOps
 from fakeproc.guest.hv.channel_table import ChannelTable
 from fakeproc.guest.hv.connection import Connection
 from fakeproc.guest.hv.device_types import HV_UNKNOWN, UNSUPPORTED
-from fakeproc.guest.hv.driver_core import DriverCore
 from fakeproc.guest.hv.drivers.built_in import built_in_drivers, device_type
 from fakeproc.guest.hv.irqchip import VMBusChip
 from fakeproc.guest.hv.modify import ModifyChannels
@@ -46,11 +46,15 @@ if TYPE_CHECKING:
 
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.architecture import Architecture
+    from fakeproc.guest.base.core import Devices
+    from fakeproc.guest.base.device import Kobject
     from fakeproc.guest.base.uevents import Uevents
     from fakeproc.guest.cpus import Cpus
+    from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.irq.core import IrqCore
     from fakeproc.guest.log import KernelLog
     from fakeproc.guest.pci.functions import Pci
+    from fakeproc.guest.scsi import Scsi
     from fakeproc.personality import Personality
     from fakeproc.timeline import Sleeper, Timeline
 
@@ -74,13 +78,14 @@ class Vmbus:
         personality: Personality,
         architecture: Architecture,
         uevents: Uevents,
-        parent: str,
+        devices: Devices,
+        scsi: Scsi,
+        parent: Kobject,
         probe_delays: Mapping[UUID, int],
     ) -> None:
         series, version = personality.series, personality.version
         channels: dict[int, Channel] = {}
         self.channels: Mapping[int, Channel] = channels  # by relid
-        self.devices: dict[str, VmbusDevice] = {}  # by instance GUID, in order of offer
         self.series = series
         self.connection = Connection(host, log, version.vmbus_versions)
         self.synic = Synic(cpus.online)
@@ -115,18 +120,12 @@ class Vmbus:
             self.chip if series.applied else None,
             architecture,
             uevents,
-            parent,
         )
         self.ops = ChannelOps(
             self.connection, self.table, irqs, log, frees_irq_on_close=series.frees_on_close
         )
-        self.driver_core = DriverCore(
-            timeline,
-            log,
-            self,
-            self.devices,
-            built_in_drivers(self.ops, cpus, pci, version),
-        )
+        self.bus = HvBus(timeline, devices, self.ops, log)
+        self._drivers = built_in_drivers(self.ops, cpus, pci, scsi, version)
         self.suspend = Suspend(
             cpus, self.connection, self.table, self.ops, self.devices, self._rescinded, log
         )
@@ -134,14 +133,21 @@ class Vmbus:
         self._timeline = timeline
         self._accounting = accounting
         self._log = log
-        self._uevents = uevents
+        self._model = devices
+        self._parent = parent  # what the devices lie in
         self._probe_delays = probe_delays  # ns, by instance: who loses the race at boot
+
+    @property
+    def devices(self) -> dict[str, VmbusDevice]:
+        """By instance GUID, in the order of the offers."""
+        return self.bus.devices
 
     def connect(self) -> Sleeper[None]:
         """`vmbus_bus_init`: find a version, register the drivers, take the offers."""
         yield from self.connection.negotiate()
-        for name in self.driver_core.drivers:
-            self._log.say(f"hv_vmbus: registering driver {name}")
+        for driver in self._drivers:
+            self._log.say(f"hv_vmbus: registering driver {driver.name}")
+            yield from self._model.add_driver(self.bus, driver)
         yield from self.connection.request_offers()
 
     # Interrupts and messages (vmbus_drv.c)
@@ -212,7 +218,7 @@ class Vmbus:
         if kind is HV_UNKNOWN and not (offer.is_hvsock or offer.class_id in UNSUPPORTED):
             self._log.say(f"hv_vmbus: Unknown GUID: {offer.class_id}")
         name = str(offer.instance_id)
-        device = self.devices.get(name) if offer.subchannel_index else VmbusDevice(kind, offer)
+        device = self.devices.get(name) if offer.subchannel_index else self._new(kind, offer)
         if device is None:
             return  # a sub-channel of a device that is gone
         channel = Channel(offer, device, "hv_sock" if offer.is_hvsock else kind.irq_name)
@@ -223,33 +229,19 @@ class Vmbus:
             self.table.add_kobject(channel)
             self._timeline.start(device.driver.subchannel_offered(channel))
 
+    def _new(self, kind: DeviceType, offer: OfferChannel) -> VmbusDevice:
+        """`vmbus_device_create`."""
+        return VmbusDevice(kind, offer, self._parent, self.bus)
+
     def _register(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_device_register`: the device, its driver, and only then channels/."""
         primary = device.primary  # which may go while the driver probes
-        self.devices[device.name] = device
-        self.uevent(device, "add", MODALIAS=device.modalias)
-        if self.driver_core.autoprobe:
+        self._model.add(device)
+        if self.bus.autoprobe:
             yield self._probe_delays.get(device.offer.instance_id, 0)
-            if not primary.rescinded:
-                yield from self.driver_core.attach(device)
+            yield from self._model.driver_core.attach(device)
         if not primary.rescinded:
             self.table.add_kobject(primary)
-
-    def uevent(self, device: VmbusDevice, action: str, **more: str) -> None:
-        """Tell udev of a device."""
-        self._uevents.emit(action, self.table.devpath(device), "vmbus", **more)
-
-    def probe(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
-        """`vmbus_probe`: let a driver open a device; raises OSError."""
-        yield from driver.probe(device)
-
-    def remove(self, driver: Driver, device: VmbusDevice) -> Sleeper[None]:
-        """`vmbus_remove`: let a driver close a device."""
-        yield from driver.remove(device)
-
-    def subchannels_gone(self, device: VmbusDevice) -> Sleeper[None]:
-        """Wait until a closed device has no sub-channels any more."""
-        yield from self.ops.subchannels_gone(device)
 
     def _rescinded(self, relid: int) -> None:
         """`vmbus_onoffer_rescind`; an offer that was dropped (patch 1) is not missed."""
@@ -259,6 +251,7 @@ class Vmbus:
         channel.rescinded = True
         self.connection.rescinded(relid)
         if channel.is_primary:
+            channel.device.dead = True
             self._timeline.start(self._unregister(channel.device))
         elif channel.state is ChannelState.OPEN and self.channels.get(relid) is channel:
             self.table.remove(channel)  # unless the code that waited for an answer has done so
@@ -270,8 +263,9 @@ class Vmbus:
         channels/ goes first of all, so that udev hears of the channels that
         go from now on without a path to the device.
         """
-        device.has_channels_directory = False
-        yield from self.driver_core.detach(device)
-        del self.devices[device.name]
-        self.uevent(device, "remove", MODALIAS=device.modalias)
+        kset = device.channels_kset
+        if kset.name in device.children:
+            kset.unlink()
+        kset.container = None
+        yield from self._model.remove(device)
         self.table.remove(device.primary)

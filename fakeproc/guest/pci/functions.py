@@ -7,19 +7,23 @@ for itself and one for each queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.base.bus import Bus, DeviceDriver
+from fakeproc.guest.base.device import Device
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.apic import ApicChip
 
 if TYPE_CHECKING:
     from fakeproc.guest.architecture import Architecture
+    from fakeproc.guest.base.core import Devices
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
+    from fakeproc.timeline import Sleeper
 
-__all__ = ["MODELS", "Pci", "PciFunction", "PciModel"]
+__all__ = ["MODELS", "Pci", "PciBridge", "PciBus", "PciFunction", "PciModel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,51 @@ MODELS = {
 }  # fmt: skip
 
 
-@dataclass(slots=True, eq=False)
-class PciFunction:
-    """A function in the machine, by its domain; the bus is 0, the function is 0."""
+class PciBridge(Device):
+    """`struct pci_host_bridge`: the root of a domain, pci<domain>:00."""
 
-    model: PciModel
-    domain: int
-    unit: int  # which of its driver's devices it is
-    descs: list[IrqDesc] = field(default_factory=list)
+
+class PciFunction(Device):
+    """`struct pci_dev`: a function, by its domain; the bus is 0, the function is 0.
+
+    `descs` are the vectors that its driver has requested: its own, then one
+    for each queue.
+    """
+
+    def __init__(
+        self, model: PciModel, domain: int, bridge: PciBridge, bus: Bus[PciFunction]
+    ) -> None:
+        super().__init__(f"{domain:04x}:00:{model.slot:02x}.0", bridge, bus=bus)
+        self.model = model
+        self.domain = domain
+        self.unit = 0  # which of its driver's devices it is
+        self.descs: list[IrqDesc] = []
 
     @property
     def address(self) -> str:
         """domain:bus:slot.function, as sysfs names it."""
-        return f"{self.domain:04x}:00:{self.model.slot:02x}.0"
+        return self.name
+
+    @property
+    def modalias(self) -> str:
+        """`pci_uevent`: what udev finds the driver by."""
+        model = self.model
+        base, sub, interface = model.class_code.to_bytes(3, "big")
+        return (
+            f"pci:v{model.vendor:08X}d{model.device:08X}sv{model.vendor:08X}sd00000000"
+            f"bc{base:02X}sc{sub:02X}i{interface:02X}"
+        )
+
+    def type_variables(self) -> dict[str, str]:
+        """`pci_uevent`."""
+        model = self.model
+        return {
+            "PCI_CLASS": f"{model.class_code:X}",
+            "PCI_ID": f"{model.vendor:04X}:{model.device:04X}",
+            "PCI_SUBSYS_ID": f"{model.vendor:04X}:0000",
+            "PCI_SLOT_NAME": self.address,
+            "MODALIAS": self.modalias,
+        }
 
     def vector(self, index: int) -> str:
         """The name of a vector: 0 is the function's own, then one for each queue."""
@@ -72,13 +108,13 @@ class PciFunction:
         return pattern.format(address=self.address, unit=self.unit, queue=index - 1, number=index)
 
 
-class Pci:
-    """The PCI functions of a guest."""
+class PciBus(Bus[PciFunction]):
+    """`pci_bus_type`, with what the drivers of the models do: request and free vectors."""
 
     def __init__(
         self, cpus: Cpus, irqs: IrqCore, architecture: Architecture, chip_name: str
     ) -> None:
-        self.functions: dict[str, PciFunction] = {}  # by address
+        super().__init__("pci")
         self._cpus = cpus
         self._irqs = irqs
         self._architecture = architecture
@@ -88,24 +124,37 @@ class Pci:
         self._chips: dict[str, ApicChip] = {}
         self._units = {name: Ida() for name in MODELS}
 
-    def plug(self, model_name: str, domain: int) -> PciFunction:
-        """Let a function appear, and its driver request a vector for each queue and its own."""
-        model = MODELS[model_name]
-        function = PciFunction(model, domain, self._units[model_name].alloc())
-        name = self._chip_name.format(address=function.address)
+    def match(self, device: PciFunction, driver: DeviceDriver) -> bool:
+        """`pci_bus_match`."""
+        return device.model.driver == driver.name
+
+    def probe(self, driver: DeviceDriver, device: PciFunction) -> Sleeper[None]:
+        """`pci_device_probe`: the driver requests a vector of its own and one for each queue."""
+        del driver
+        device.unit = self._units[device.model.name].alloc()
+        name = self._chip_name.format(address=device.address)
         chip = self._chips.setdefault(name, ApicChip(name))
         for index in range(1 + self._cpus.online.bit_count()):
-            hwirq = self._hwirq(function, index)
+            hwirq = self._hwirq(device, index)
             floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
             desc = self._irqs.create(chip, hwirq, floor=floor)
             desc.flow_name, desc.node = "edge", 0
             chip.start(desc, 0)
             if index:
-                self._spread(desc, chip, model, index - 1)
-            self._irqs.request(desc, function.vector(index))
-            function.descs.append(desc)
-        self.functions[function.address] = function
-        return function
+                self._spread(desc, chip, device.model, index - 1)
+            self._irqs.request(desc, device.vector(index))
+            device.descs.append(desc)
+        yield from ()
+
+    def remove(self, driver: DeviceDriver, device: PciFunction) -> Sleeper[None]:
+        """`pci_device_remove`: the driver frees the vectors."""
+        del driver
+        for desc in device.descs:
+            self._irqs.release(desc)
+            self._irqs.free(desc)
+        device.descs.clear()
+        self._units[device.model.name].free(device.unit)
+        yield from ()
 
     def _hwirq(self, function: PciFunction, index: int) -> int:
         """In a domain of its own the index, else what `pci_msi_domain_calc_hwirq` makes."""
@@ -123,11 +172,32 @@ class Pci:
         else:
             desc.hint = 1 << cpu
 
-    def unplug(self, function: PciFunction) -> None:
-        """Let the driver free the vectors, and the function go."""
-        for desc in function.descs:
-            self._irqs.release(desc)
-            self._irqs.free(desc)
-        function.descs.clear()
-        self._units[function.model.name].free(function.unit)
-        del self.functions[function.address]
+
+class Pci:
+    """The PCI functions of a guest, as they are plugged in and out."""
+
+    def __init__(self, devices: Devices, bus: PciBus) -> None:
+        self._devices = devices
+        self._bus = bus
+        devices.add_bus(bus)
+        for model in MODELS.values():
+            bus.drivers[model.driver] = DeviceDriver(model.driver, bus)
+
+    @property
+    def functions(self) -> dict[str, PciFunction]:
+        """Every function by its address."""
+        return self._bus.devices
+
+    def plug(self, model_name: str, domain: int, parent: Device) -> Sleeper[PciFunction]:
+        """`pci_host_probe`: a domain below `parent`, and in it a function, which finds a driver."""
+        bridge = PciBridge(f"pci{domain:04x}:00", parent)
+        self._devices.add(bridge)
+        function = PciFunction(MODELS[model_name], domain, bridge, self._bus)
+        yield from self._devices.register(function)
+        return function
+
+    def unplug(self, function: PciFunction) -> Sleeper[None]:
+        """`pci_stop_root_bus`, `pci_remove_root_bus`: the driver, the function, the domain go."""
+        yield from self._devices.remove(function)
+        if isinstance(function.parent, PciBridge):
+            yield from self._devices.remove(function.parent)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import Driver
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.guest.pci.functions import Pci
+    from fakeproc.guest.scsi import Scsi
     from fakeproc.personality import Version
 
 __all__ = ["built_in_drivers", "device_type"]
@@ -35,11 +36,13 @@ def device_type(class_id: UUID) -> DeviceType:
     return _BY_CLASS.get(class_id, HV_UNKNOWN)
 
 
-def built_in_drivers(ops: ChannelOps, cpus: Cpus, pci: Pci, version: Version) -> list[Driver]:
+def built_in_drivers(
+    ops: ChannelOps, cpus: Cpus, pci: Pci, scsi: Scsi, version: Version
+) -> list[Driver]:
     """Every driver; `version.fcopy_driver` names the one that takes the file copy service."""
     return [
         utils.utils(ops, fcopy=version.fcopy_driver == "hv_utils"),
-        storvsc.Storvsc(ops, cpus),
+        storvsc.Storvsc(ops, cpus, scsi),
         utils.balloon(ops),
         utils.mouse(ops),
         utils.keyboard(ops),

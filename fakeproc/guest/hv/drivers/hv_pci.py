@@ -57,13 +57,13 @@ class HvPci(SimpleDriver):
         yield NEGOTIATION
         relations = self._ops.query(BusRelationsQuery(device.primary.relid))
         if relations.model is not None:
-            bus.function = self._pci.plug(relations.model, bus.domain)
+            bus.function = yield from self._pci.plug(relations.model, bus.domain, device)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
         """The function goes first, then the channel is closed."""
         function = pci_function(device)
         if function is not None:
-            self._pci.unplug(function)
+            yield from self._pci.unplug(function)
         self._free_domain(device)
         yield from super().remove(device)
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, ring_size
+from fakeproc.guest.scsi import ScsiHost
 
 if TYPE_CHECKING:
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel, VmbusDevice
     from fakeproc.guest.hv.channel_ops import ChannelOps
+    from fakeproc.guest.scsi import Scsi
     from fakeproc.timeline import Sleeper
 
-__all__ = ["DEVICE_TYPES", "ScsiHost", "Storvsc", "scsi_host"]
+__all__ = ["DEVICE_TYPES", "Storvsc", "scsi_host"]
 
 DEVICE_TYPES = (
     DeviceType(0x0, "ide", "storvsc", perf=True),
     DeviceType(0x1, "scsi", "storvsc", perf=True),
     DeviceType(0x2, "fc", "storvsc", perf=True),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ScsiHost:
-    """What the driver keeps of a device: the number of its host<n>."""
-
-    number: int
 
 
 def scsi_host(device: VmbusDevice) -> int | None:
@@ -39,22 +32,24 @@ def scsi_host(device: VmbusDevice) -> int | None:
 class Storvsc(SimpleDriver):
     """Makes a SCSI host of a device, and wants a channel for each further CPU."""
 
-    def __init__(self, ops: ChannelOps, cpus: Cpus) -> None:
+    def __init__(self, ops: ChannelOps, cpus: Cpus, scsi: Scsi) -> None:
         super().__init__(ops, "hv_storvsc", ("ide", "scsi", "fc"), ring_size(128 * KIB))
         self._cpus = cpus
-        self._hosts = Ida()  # numbers of host<n>
+        self._scsi = scsi
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
-        """Become a SCSI host, open the primary channel, request sub-channels."""
-        host = ScsiHost(self._hosts.alloc())
+        """Open the primary channel, request sub-channels, become a SCSI host."""
+        host = self._scsi.alloc(device)
         device.drvdata = host
         device.primary.irq_name = f"pri@storvsc{host.number}"
         try:
             yield from self._ops.open(device.primary, self.ring_size)
         except OSError:
-            self._free_host(device)
+            device.drvdata = None
+            self._scsi.put(host)
             raise
         yield from self._negotiate(device)
+        self._scsi.add(host)
 
     def resume(self, device: VmbusDevice) -> Sleeper[None]:
         """`storvsc_resume`: the SCSI host has stayed."""
@@ -73,11 +68,11 @@ class Storvsc(SimpleDriver):
         yield from self._ops.open(channel, self.ring_size)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
-        """Close every channel and free the SCSI host's number."""
+        """`storvsc_remove`: the host goes, every channel is closed, the number is free."""
+        host = device.drvdata
+        if isinstance(host, ScsiHost):
+            yield from self._scsi.remove(host)
         yield from super().remove(device)
-        self._free_host(device)
-
-    def _free_host(self, device: VmbusDevice) -> None:
-        number, device.drvdata = scsi_host(device), None
-        if number is not None:
-            self._hosts.free(number)
+        device.drvdata = None
+        if isinstance(host, ScsiHost):
+            self._scsi.put(host)
