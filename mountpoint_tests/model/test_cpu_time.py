@@ -160,3 +160,15 @@ def test_no_time_goes_back_and_all_of_it_is_somewhere(happenings) -> None:
                 grew = sum(now[f"cpu{cpu}"]) - sum(last[f"cpu{cpu}"])
                 assert grew == pytest.approx(passed, abs=5), (cpu, what, how)
         last = now
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_a_guest_that_has_counted_has_run_as_long(name: str) -> None:
+    """hyperv-arm64 had the counts of nine hours, and an uptime of 0.01 s."""
+    profile = profiles.load(name)
+    counted = sum(
+        sum(channel.counts.values()) for _, channel in profile.vmbus.located_channels
+    ) + sum(sum(counts.values()) for counts in profile.arch.values())
+    assert counted == 0 or profile.uptime_s > 60 * 60
+    timers = profile.arch.get("arch_timer") or profile.arch.get("HVS") or {}
+    assert (sum(timers.values()) > 0) == (counted > 0)
