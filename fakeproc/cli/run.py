@@ -57,6 +57,12 @@ Example:
     "[default: guest]",
 )
 @click.option(
+    "--time",
+    type=click.Choice(["guest", "host"]),
+    help="Whose time programs see and sleep by; the guest's passes at once when all sleep, if its "
+    "clock is manual.  [default: guest with a manual clock, host with a real one]",
+)
+@click.option(
     "--net",
     type=click.Choice(["guest", "host"]),
     default="guest",
@@ -78,6 +84,7 @@ def run(
     mountpoint: str | None,
     keep: bool,
     syscalls: Whose,
+    time: Whose | None,
     net: Whose,
     host_writable: bool,
     strict: bool,
@@ -117,7 +124,7 @@ def run(
             "host's console; leave with 'exit'",
             err=True,
         )
-    status = run_on(guest, command, Parts(syscalls, net, strict, host_writable), mask)
+    status = run_on(guest, command, Parts(syscalls, time, net, strict, host_writable), mask)
     if keep:
         click.echo(
             f"fakeproc: the guest is still mounted on {shown(guest.mountpoint)}; "

@@ -23,6 +23,7 @@ from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
 from fakeproc.mount.mountpoints import MountError, directories
 from fakeproc.mount.processes import Process
 from fakeproc.mount.requests import Requests
+from fakeproc.mount.serving import is_serving
 from fakeproc.syscalls.identity import PROC_MAGIC, SYSFS_MAGIC
 from fakeproc.syscalls.service import Service
 from fakeproc.vfs.namespace import Namespace, file_systems
@@ -134,7 +135,6 @@ def _threads(
 ) -> list[threading.Thread]:
     boundary = Boundary(machine)
     Namespace(machine, boundary)  # by which the machine makes requests of its own
-    machine.admit = Service(machine, boundary.lock, lambda: _file_systems(mountpoint)).admit
 
     def run(operations: Operations) -> None:
         name = operations.fstype.name
@@ -154,6 +154,12 @@ def _threads(
         threading.Thread(target=run, args=(operations,), name=operations.fstype.name, daemon=True)
         for operations in file_systems(boundary, libfuse.caller).values()
     ]
+    machine.admit = Service(
+        machine,
+        boundary.lock,
+        lambda: _file_systems(mountpoint),
+        lambda: is_serving(threads),
+    ).admit
     for directory in directories(mountpoint):
         directory.mkdir()
     return threads

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fakeproc.run.network import own_network
 from fakeproc.syscalls.abi import native
 from fakeproc.syscalls.filter import install, program
-from fakeproc.syscalls.rules import IDENTITY
+from fakeproc.syscalls.rules import IDENTITY, TIME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,7 @@ def hand_over(mountpoint: Path, parts: Parts) -> list[str]:
     calls are the guest's.  Returns a sentence for each part that cannot be had here;
     that one remains the computer's.  Raises OSError where the daemon fails.
     """
+    parts = parts.on((mountpoint / "host/clock").read_text())
     if not parts.any:
         return []
     try:
@@ -73,7 +74,9 @@ def _filtered(parts: Parts) -> int:
     abi = native()
     if abi is None:
         raise _MissingError(f"the numbers of system calls on {os.uname().machine} are not known")
-    rules = IDENTITY if parts.syscalls == "guest" else ()
+    rules = (IDENTITY if parts.syscalls == "guest" else ()) + (
+        TIME if parts.time == "guest" else ()
+    )
     try:
         return install(program(rules, abi), abi)
     except OSError as error:

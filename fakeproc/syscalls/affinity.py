@@ -18,7 +18,7 @@ from fakeproc.syscalls.tasks import Task, contents, task
 
 if TYPE_CHECKING:
     from fakeproc.syscalls.listener import Call
-    from fakeproc.syscalls.verdict import Model
+    from fakeproc.syscalls.verdict import Handler, Model
 
 __all__ = ["Affinities"]
 
@@ -44,6 +44,14 @@ class Affinities:
             self._cpus = machine.kernel.cpus
         self._masks: list[int] = []  # by what the slack has above the usual
         self._real_time: dict[int, tuple[int, int]] = {}  # tid: when it started, its mask
+
+    def handlers(self) -> dict[str, Handler]:
+        """The calls, by name."""
+        return {
+            "sched_getaffinity": self.getaffinity,
+            "sched_setaffinity": self.setaffinity,
+            "getcpu": self.getcpu,
+        }
 
     # -- The calls ----------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from fakeproc.timeline import SECOND
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
     from fakeproc.syscalls.listener import Call
-    from fakeproc.syscalls.verdict import Model
+    from fakeproc.syscalls.verdict import Handler, Model
 
 __all__ = ["PROC_MAGIC", "SYSFS_MAGIC", "Identity"]
 
@@ -47,6 +47,15 @@ class Identity:
     def __init__(self, model: Model, file_systems: Callable[[], Mapping[int, int]]) -> None:
         self._model = model
         self._find_file_systems = file_systems
+
+    def handlers(self) -> dict[str, Handler]:
+        """The calls, by name."""
+        return {
+            "uname": self.uname,
+            "sysinfo": self.sysinfo,
+            "statfs": self.statfs,
+            "fstatfs": self.fstatfs,
+        }
 
     @cached_property
     def _file_systems(self) -> Mapping[int, int]:

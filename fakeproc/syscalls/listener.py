@@ -9,8 +9,11 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
-from errno import EINTR, EINVAL, ENOENT
-from typing import NamedTuple
+from dataclasses import dataclass
+from errno import EINTR, EINVAL, EIO, ENOENT
+from functools import cached_property
+
+from fakeproc.syscalls.tasks import task
 
 __all__ = ["Call", "Listener"]
 
@@ -22,13 +25,51 @@ _NOTIFICATION = struct.Struct("QIIiIQ6Q")
 _RESPONSE = struct.Struct("QqiI")
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True)
+class Call:
     """A system call that waits for its answer: by which thread, and what it asks."""
 
+    listener: Listener
     id: int
     tid: int
     number: int
     arguments: tuple[int, ...]
+
+    @cached_property
+    def tgid(self) -> int:
+        """The process of the thread."""
+        found = task(self.tid)
+        return self.tid if found is None else found.tgid
+
+    def answer(self, value: int) -> None:
+        """Let the call return a value."""
+        self._send(value, 0, 0)
+
+    def refuse(self, errno: int | None) -> None:
+        """Let the call fail."""
+        self._send(0, -(errno or EIO), 0)
+
+    def proceed(self) -> None:
+        """Let the real kernel do it."""
+        self._send(0, 0, _CONTINUE)
+
+    def is_waiting(self) -> bool:
+        """Whether somebody still waits for the answer: no signal has come in between."""
+        try:
+            fcntl.ioctl(self.listener, _ID_VALID, struct.pack("Q", self.id))
+        except OSError as error:
+            if error.errno == ENOENT:
+                return False
+            raise
+        return True
+
+    def _send(self, value: int, error: int, flags: int) -> None:
+        try:
+            fcntl.ioctl(self.listener, _SEND, _RESPONSE.pack(self.id, value, error, flags))
+        except OSError as failure:
+            # Killed, or interrupted by a signal: it asks again if it still wants to know.
+            if failure.errno not in (ENOENT, EINVAL):
+                raise
 
 
 class Listener:
@@ -63,34 +104,4 @@ class Listener:
                 return None
             raise
         id_, tid, _flags, number, _arch, _ip, *arguments = _NOTIFICATION.unpack(self._buffer)
-        return Call(id_, tid, number, tuple(arguments))
-
-    def answer(self, call: Call, value: int) -> None:
-        """Let the call return a value."""
-        self._send(call, value, 0, 0)
-
-    def refuse(self, call: Call, errno: int) -> None:
-        """Let the call fail."""
-        self._send(call, 0, -errno, 0)
-
-    def proceed(self, call: Call) -> None:
-        """Let the real kernel do it."""
-        self._send(call, 0, 0, _CONTINUE)
-
-    def is_waiting(self, call: Call) -> bool:
-        """Whether somebody still waits for the answer: no signal has come in between."""
-        try:
-            fcntl.ioctl(self._descriptor, _ID_VALID, struct.pack("Q", call.id))
-        except OSError as error:
-            if error.errno == ENOENT:
-                return False
-            raise
-        return True
-
-    def _send(self, call: Call, value: int, error: int, flags: int) -> None:
-        try:
-            fcntl.ioctl(self._descriptor, _SEND, _RESPONSE.pack(call.id, value, error, flags))
-        except OSError as failure:
-            # Killed, or interrupted by a signal: it asks again if it still wants to know.
-            if failure.errno not in (ENOENT, EINVAL):
-                raise
+        return Call(self, id_, tid, number, tuple(arguments))

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from fakeproc.syscalls.abi import native
 from fakeproc.syscalls.affinity import Affinities
+from fakeproc.syscalls.guest_time import GuestTime
 from fakeproc.syscalls.identity import Identity
 from fakeproc.syscalls.listener import Listener
 from fakeproc.syscalls.memory import descriptor_of
+from fakeproc.syscalls.tasks import task
 from fakeproc.syscalls.uevents import UeventSocket
 from fakeproc.syscalls.verdict import Handler, Verdict
 
@@ -28,22 +30,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Service"]
 
+_EXECUTION = {abi.numbers["execve"]} if (abi := native()) is not None else set()
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class _Run:
-    """What the daemon has of a run."""
+    """What the daemon has of a run.
+
+    `supervisor` is the process above its programs; `on_guest_time` is set as soon as it
+    executes its first program by a call that comes here.
+    """
 
     listener: Listener
+    supervisor: int
     uevents: UeventSocket | None = None
+    on_guest_time: bool = False
 
 
 class Service:
     """Answers the calls of every run on a machine.
 
     `lock` lets one at a time at the machine; `file_systems` are its mounts, as
-    `Identity` wants them.
+    `Identity` wants them; `is_serving` says whether one of them has a request to answer.
     """
 
     def __init__(
@@ -51,38 +61,47 @@ class Service:
         machine: Machine,
         lock: AbstractContextManager[object],
         file_systems: Callable[[], Mapping[int, int]],
+        is_serving: Callable[[], bool],
     ) -> None:
         self._machine = machine
         self._lock = lock
         self._file_systems = file_systems
-        self._new: SimpleQueue[dict[str, int]] = SimpleQueue()
+        self._is_serving = is_serving
+        self._new: SimpleQueue[_Run] = SimpleQueue()
         self._wake_up: int | None = None
         self._epoll = select.epoll()
         self._runs: dict[int, _Run] = {}  # by the descriptor of the listener
-        self._names: dict[int, str] = {}
-        self._handlers: dict[str, Handler] = {}
 
     def admit(self, pid: int, descriptors: Mapping[str, int]) -> None:
         """Serve a run: what its first process has open under these numbers.
 
         To be called with the lock held.  Raises OSError: EPERM where that process
-        is not ours to look into.
+        is not ours to look into, ESRCH where it has ended.
         """
         if "listener" not in descriptors:  # it wants to know before it installs a filter
             Path(f"/proc/{pid}/mem").open("rb").close()
             return
+        first = task(pid)
+        if first is None:
+            raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
         taken = {name: descriptor_of(pid, number) for name, number in descriptors.items()}
-        self._start()
-        self._new.put(taken)
-        assert self._wake_up is not None  # noqa: S101 - by _start
-        os.eventfd_write(self._wake_up, 1)
+        run = _Run(Listener(taken["listener"]), first.parent)
+        if "uevents" in taken:
+            run.uevents = UeventSocket(taken["uevents"])
+            self._machine.kernel.uevents.hearers.append(run.uevents.send)
+        wake_up = self._started()
+        self._new.put(run)
+        os.eventfd_write(wake_up, 1)
 
-    def _start(self) -> None:
-        if self._wake_up is not None:
-            return
-        self._wake_up = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._epoll.register(self._wake_up, select.EPOLLIN)
-        threading.Thread(target=self._serve, name="system calls", daemon=True).start()
+    def _started(self) -> int:
+        """What wakes the thread, which runs from the first time on."""
+        if self._wake_up is None:
+            self._wake_up = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._epoll.register(self._wake_up, select.EPOLLIN)
+            threading.Thread(
+                target=self._serve, args=(self._wake_up,), name="system calls", daemon=True
+            ).start()
+        return self._wake_up
 
     @contextmanager
     def _model(self) -> Iterator[Machine]:
@@ -90,40 +109,40 @@ class Service:
             self._machine.catch_up()
             yield self._machine
 
-    def _serve(self) -> None:
+    def _serve(self, wake_up: int) -> None:
         abi = native()
         assert abi is not None  # noqa: S101 - there is a filter
-        self._names = abi.names
-        affinities = Affinities(self._model)
-        identity = Identity(self._model, self._file_systems)
-        self._handlers = {
-            "sched_getaffinity": affinities.getaffinity,
-            "sched_setaffinity": affinities.setaffinity,
-            "getcpu": affinities.getcpu,
-            "uname": identity.uname,
-            "sysinfo": identity.sysinfo,
-            "statfs": identity.statfs,
-            "fstatfs": identity.fstatfs,
-        }
+        time = GuestTime(self._model, self._is_asked)
+        by_name = (
+            Affinities(self._model).handlers()
+            | Identity(self._model, self._file_systems).handlers()
+            | time.handlers()
+        )
+        handlers = {number: by_name.get(name) for name, number in abi.numbers.items()}
+        pause: float | None = None
         while True:
-            for descriptor, events in self._epoll.poll():
-                if descriptor == self._wake_up:
-                    self._take_new()
+            called = False
+            for descriptor, events in self._epoll.poll(pause):
+                if descriptor == wake_up:
+                    self._take_new(wake_up)
                 elif events & select.EPOLLIN:
-                    self._receive(self._runs[descriptor].listener)
+                    called = True
+                    self._receive(self._runs[descriptor], handlers)
                 else:  # the last of the run has ended
                     self._forget(self._runs.pop(descriptor))
+            pause = None
+            if any(run.on_guest_time for run in self._runs.values()):
+                supervisors = [run.supervisor for run in self._runs.values()]
+                pause = time.go_on(supervisors, called=called)
 
-    def _take_new(self) -> None:
-        assert self._wake_up is not None  # noqa: S101 - by _start
-        os.eventfd_read(self._wake_up)
+    def _is_asked(self) -> bool:
+        """Whether a call, or a request for a file, waits for its answer."""
+        return bool(self._epoll.poll(0)) or self._is_serving()
+
+    def _take_new(self, wake_up: int) -> None:
+        os.eventfd_read(wake_up)
         while not self._new.empty():
-            taken = self._new.get()
-            run = _Run(Listener(taken["listener"]))
-            if "uevents" in taken:
-                run.uevents = UeventSocket(taken["uevents"])
-                with self._model() as machine:
-                    machine.kernel.uevents.hearers.append(run.uevents.send)
+            run = self._new.get()
             self._runs[run.listener.fileno()] = run
             self._epoll.register(run.listener, select.EPOLLIN)
 
@@ -134,26 +153,29 @@ class Service:
                 machine.kernel.uevents.hearers.remove(run.uevents.send)
             run.uevents.close()
 
-    def _receive(self, listener: Listener) -> None:
-        call = listener.receive()
+    def _receive(self, run: _Run, handlers: Mapping[int, Handler | None]) -> None:
+        call = run.listener.receive()
         if call is None:
             return
+        handler = handlers[call.number]
+        assert handler is not None  # noqa: S101 - the filter names no other
+        run.on_guest_time = run.on_guest_time or call.number in _EXECUTION
         try:
-            result = self._answer(call)
+            result = _answer(handler, call)
         except OSError as error:
-            listener.refuse(call, error.errno or errno.EIO)
+            call.refuse(error.errno)
         else:
             if result is Verdict.PROCEED:
-                listener.proceed(call)
+                call.proceed()
             elif not isinstance(result, Verdict):
-                listener.answer(call, result)
+                call.answer(result)
 
-    def _answer(self, call: Call) -> int | Verdict:
-        handler = self._handlers[self._names[call.number]]
-        try:
-            return handler(call)
-        except OSError:
-            raise
-        except Exception as error:
-            logger.exception("%s%r failed", self._names[call.number], call.arguments)
-            raise OSError(errno.EIO, "a mistake in fakeproc; its log says which") from error
+
+def _answer(handler: Handler, call: Call) -> int | Verdict:
+    try:
+        return handler(call)
+    except OSError:
+        raise
+    except Exception as error:
+        logger.exception("system call %d%r failed", call.number, call.arguments)
+        raise OSError(errno.EIO, "a mistake in fakeproc; its log says which") from error

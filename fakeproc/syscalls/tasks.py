@@ -12,10 +12,10 @@ __all__ = [
     "activity",
     "children",
     "contents",
-    "pending_signals",
     "processes_below",
     "task",
     "threads",
+    "waiting_signals",
 ]
 
 
@@ -105,13 +105,13 @@ def activity(tid: int) -> tuple[str, bytes] | None:
     return state.decode(), status.partition(b"\nvoluntary_ctxt_switches")[2]
 
 
-def pending_signals(tid: int) -> int:
+def waiting_signals(tid: int) -> int:
     """The signals that have come and wait, bit n-1 for signal n; none if it has ended."""
     try:
         status = contents(f"/proc/{tid}/status")
     except OSError:
         return 0
-    pending = 0
+    waiting = 0
     for name in (b"\nSigPnd:", b"\nShdPnd:"):
-        pending |= int(status.partition(name)[2].partition(b"\n")[0], 16)
-    return pending
+        waiting |= int(status.partition(name)[2].partition(b"\n")[0], 16)
+    return waiting

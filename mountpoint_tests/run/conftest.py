@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +30,11 @@ def any_run(_fuse: None, request: pytest.FixtureRequest) -> Iterator[Runs]:
         pytest.skip("the tests are not run as root")
     with runs_of(request.param) as runs:
         yield runs
+
+
+@pytest.fixture
+def programs() -> Iterator[Path]:
+    """A directory that an ordinary user reaches."""
+    with tempfile.TemporaryDirectory(prefix="fakeproc-programs-", dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from conftest import REPOSITORY, mounts_below
 
 USER = 65534
@@ -233,3 +234,15 @@ def hidden_above(path: str) -> str:
     """The directory on the way to this one that is for its owner only; or nothing."""
     above = [path, *map(str, Path(path).parents)]
     return next((name for name in reversed(above) if not os.stat(name).st_mode & 0o001), "")
+
+
+def built(tmp_path: Path, name: str, text: str, *command: str) -> Path:
+    """A program, where everybody may execute it."""
+    if shutil.which(command[0]) is None:
+        pytest.fail(f"there is no {command[0]}: scripts/setup --for test installs it")
+    source = tmp_path / name
+    source.write_text(text)
+    program = source.with_suffix("")
+    environment = os.environ | {"GOCACHE": f"{tmp_path}/cache", "GO111MODULE": "off"}
+    subprocess.run([*command, "-o", program, source], check=True, env=environment)
+    return program

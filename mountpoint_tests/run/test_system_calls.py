@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .runs import FAKEPROC
+from .runs import FAKEPROC, built
 
 AROUND = "system calls and uevents are not the guest's: they are those of the run around this one"
 WITHIN = shlex.join([*FAKEPROC, "run"])
@@ -84,26 +80,6 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(len(seen) // 5, set(seen))
 """
-
-
-def built(tmp_path: Path, name: str, text: str, *command: str) -> Path:
-    """A program, where everybody may execute it."""
-    if shutil.which(command[0]) is None:
-        pytest.fail(f"there is no {command[0]}: scripts/setup --for test installs it")
-    source = tmp_path / name
-    source.write_text(text)
-    program = source.with_suffix("")
-    environment = os.environ | {"GOCACHE": f"{tmp_path}/cache", "GO111MODULE": "off"}
-    subprocess.run([*command, "-o", program, source], check=True, env=environment)
-    return program
-
-
-@pytest.fixture
-def programs() -> Iterator[Path]:
-    """A directory that an ordinary user reaches."""
-    with tempfile.TemporaryDirectory(prefix="fakeproc-programs-", dir="/tmp") as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
 
 
 @pytest.mark.parametrize("linking", [(), ("-static",)], ids=["dynamic", "static"])
