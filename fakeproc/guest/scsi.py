@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.bus import Bus
-from fakeproc.guest.base.device import Device
+from fakeproc.guest.base.device import Bus, Device
 from fakeproc.guest.base.ida import Ida
 
 if TYPE_CHECKING:
-    from fakeproc.guest.base.bus import DeviceDriver
     from fakeproc.guest.base.core import Devices
+    from fakeproc.guest.base.device import DeviceDriver
     from fakeproc.timeline import Sleeper
 
 __all__ = ["Scsi", "ScsiHost", "ScsiHostClassDevice"]

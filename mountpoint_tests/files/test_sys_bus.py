@@ -8,8 +8,7 @@ from model.guests import sys_node
 from fakeproc import profiles
 from fakeproc.files.sys.device import shows
 from fakeproc.files.tree import Attribute, Attributes, Directory, Symlink
-from fakeproc.guest.base.bus import Bus, DeviceDriver
-from fakeproc.guest.base.device import Device
+from fakeproc.guest.base.device import Bus, Device, DeviceDriver
 from fakeproc.machine import Machine
 
 TOYS = "/devices/box/shelf"

@@ -8,7 +8,7 @@ from fakeproc.files.sys.device import extended, links
 from fakeproc.files.sys.uevent import synthetic_uevent
 from fakeproc.files.text.kstrtox import word
 from fakeproc.files.tree import Attributes, Directory, Listing
-from fakeproc.guest.base.bus import Bus, DeviceDriver
+from fakeproc.guest.base.device import Bus, DeviceDriver
 from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:

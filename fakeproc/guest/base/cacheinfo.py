@@ -8,9 +8,9 @@ from fakeproc.guest.base.device import Device
 from fakeproc.guest.cpus import cpus_in
 
 if TYPE_CHECKING:
-    from fakeproc.guest.base.bus import Bus
     from fakeproc.guest.base.core import Devices
     from fakeproc.guest.base.cpu import CpuDevice
+    from fakeproc.guest.base.device import Bus
     from fakeproc.guest.cpus import Cpus
     from fakeproc.profiles.schema import Cache
     from fakeproc.timeline import Sleeper

@@ -14,7 +14,7 @@ from fakeproc.guest.base.driver_core import DriverCore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fakeproc.guest.base.bus import Bus, DeviceDriver
+    from fakeproc.guest.base.device import Bus, DeviceDriver
     from fakeproc.guest.base.uevents import Uevents
     from fakeproc.timeline import Sleeper, Timeline
 

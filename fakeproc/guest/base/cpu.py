@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.bus import Bus, DeviceDriver
-from fakeproc.guest.base.device import Device
+from fakeproc.guest.base.device import Bus, Device, DeviceDriver
 from fakeproc.guest.cpus import cpus_in
 
 if TYPE_CHECKING:

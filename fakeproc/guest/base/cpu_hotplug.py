@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakeproc.guest.architecture import Architecture
-    from fakeproc.guest.base.bus import Bus
     from fakeproc.guest.base.core import Devices
     from fakeproc.guest.base.cpu import CpuDevice
+    from fakeproc.guest.base.device import Bus
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.log import KernelLog
     from fakeproc.timeline import Sleeper, Timeline

@@ -1,4 +1,4 @@
-"""Devices, and the directories of /sys that stand for them: `drivers/base/core.c`.
+"""Devices, drivers, buses and classes, which name each other: `include/linux/device.h`.
 
 A `Kobject` is a name in a directory.  A `Device` is a kobject that belongs to
 a bus or to a class and that a driver may have bound.  sysfs is derived from
@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from errno import EEXIST
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fakeproc.timeline import Mutex
 
 if TYPE_CHECKING:
-    from fakeproc.guest.base.bus import Bus, DeviceDriver
+    from fakeproc.timeline import Sleeper
 
-__all__ = ["Class", "Device", "DeviceNumber", "Kobject"]
+__all__ = ["Bus", "Class", "Device", "DeviceDriver", "DeviceNumber", "Kobject"]
+
+D = TypeVar("D", bound="Device")
 
 
 class Kobject:
@@ -129,3 +131,63 @@ class Device(Kobject):
         if self.driver is not None:
             variables["DRIVER"] = self.driver.name
         return variables | self.type_variables()
+
+
+class DeviceDriver(Kobject):
+    """`struct device_driver`: `bus` is set as long as it is registered.
+
+    `bind_attributes` is whether user space may bind and unbind
+    (`suppress_bind_attrs` is the opposite).
+    """
+
+    bind_attributes = True
+
+    def __init__(self, name: str, bus: Bus[Any] | None = None) -> None:
+        super().__init__(name)
+        self.bus = bus
+        self.devices: dict[str, Device] = {}  # those that it has
+
+    @property
+    def path(self) -> str:
+        """Where it is, below /sys."""
+        return f"{self.bus.path}/drivers/{self.name}" if self.bus else self.name
+
+
+class Bus(Kobject, Generic[D]):
+    """`struct bus_type`; a bus of its own kind overrides what it does otherwise.
+
+    `root` is `dev_root`, the device below /sys/devices/system in which the
+    devices of a subsystem lie.
+    """
+
+    def __init__(self, name: str, root: Device | None = None) -> None:
+        super().__init__(name)
+        self.root = root
+        self.devices: dict[str, D] = {}  # by name, in the order in which they came
+        self.drivers: dict[str, DeviceDriver] = {}
+        self.autoprobe = True  # drivers_autoprobe
+
+    @property
+    def path(self) -> str:
+        """Where it is, below /sys."""
+        return f"bus/{self.name}"
+
+    def match(self, device: D, driver: DeviceDriver) -> bool:
+        """Whether a driver may have a device; without a rule every driver may."""
+        del device, driver
+        return True
+
+    def probe(self, driver: DeviceDriver, device: D) -> Sleeper[None]:
+        """Give a device to a driver; raises OSError where that fails."""
+        del driver, device
+        yield from ()
+
+    def remove(self, driver: DeviceDriver, device: D) -> Sleeper[None]:
+        """Take a device from its driver; nothing refuses."""
+        del driver, device
+        yield from ()
+
+    def unbound(self, device: D) -> Sleeper[None]:
+        """What a write to `unbind` waits for after the driver is gone."""
+        del device
+        yield from ()

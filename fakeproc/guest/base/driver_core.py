@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fakeproc.guest.base.bus import Bus, DeviceDriver
-    from fakeproc.guest.base.device import Device
+    from fakeproc.guest.base.device import Bus, Device, DeviceDriver
     from fakeproc.timeline import Sleeper, Timeline
 
 __all__ = ["DriverCore"]

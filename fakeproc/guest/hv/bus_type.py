@@ -5,15 +5,15 @@ from __future__ import annotations
 from errno import EEXIST, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.bus import Bus
+from fakeproc.guest.base.device import Bus
 from fakeproc.guest.hv.channel import Driver, VmbusDevice
 from fakeproc.guest.log import KERN_ERR
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from fakeproc.guest.base.bus import DeviceDriver
     from fakeproc.guest.base.core import Devices
+    from fakeproc.guest.base.device import DeviceDriver
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.guest.log import KernelLog
     from fakeproc.timeline import Sleeper, Timeline

@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.bus import DeviceDriver
-from fakeproc.guest.base.device import Device, Kobject
+from fakeproc.guest.base.device import Device, DeviceDriver, Kobject
 from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.timeline import Completion, Sleeper
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from fakeproc.guest.base.bus import Bus
+    from fakeproc.guest.base.device import Bus
     from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.irq.core import IrqDesc

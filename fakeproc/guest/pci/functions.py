@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.base.bus import Bus, DeviceDriver
-from fakeproc.guest.base.device import Device
+from fakeproc.guest.base.device import Bus, Device, DeviceDriver
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.apic import ApicChip
