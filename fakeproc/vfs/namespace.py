@@ -77,10 +77,10 @@ class Namespace:
     def read(self, path: str) -> bytes:
         """What a program gets that opens this file and reads to the end."""
         file_system, file = self.open(path, os.O_RDONLY)
-        found = b""
+        found = bytearray()  # grows in place: a large table comes in thousands of pieces
         while piece := file_system.read(file, _LARGE, len(found)):
             found += piece
-        return found
+        return bytes(found)
 
     def write(self, path: str, data: bytes) -> int:
         """How many bytes of `data` are taken at once, as by one `echo`."""
