@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -396,3 +397,25 @@ def test_a_sub_channel_that_is_rescinded_while_its_driver_closes_it(wait) -> Non
     assert says_nothing_of_mistakes(machine)
     assert first not in device.channels
     assert relid not in machine.host.relids.taken
+
+
+def test_a_sub_channel_whose_directory_has_its_name_already_is_given_back() -> None:
+    """channels/<relid> keeps its name over a hibernation; a sub-channel may get that relid."""
+    machine = hibernating_guest()
+    for relid in (7, 8, 9):
+        assert say(machine, "rescind", str(relid)) > 0
+    machine.advance(SECOND)
+    device = machine.kernel.vmbus.devices[netvsc(machine)]
+    assert say(machine, "power", "hibernate") > 0
+    machine.advance(SECOND)
+    kept = int(device.primary.kobject.name)
+    assert kept != device.primary.relid
+    holder = machine.host.relids.taken.get(kept)
+    if holder is not None:
+        machine.host.rescind(holder)
+        machine.advance(SECOND)
+    offer = replace(device.offer, relid=kept, subchannel_index=60)
+    machine.kernel.vmbus.handle_message(offer)
+    assert "cannot create duplicate filename" in said(machine)[-1]
+    assert kept not in machine.kernel.vmbus.channels
+    assert says_nothing_of_mistakes(machine)

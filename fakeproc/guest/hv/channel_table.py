@@ -76,12 +76,17 @@ class ChannelTable:
         del self._channels[channel.relid]
 
     def add_kobject(self, channel: Channel) -> None:
-        """`vmbus_add_channel_kobj`: channels/<relid>, which the primary channel's brings along."""
+        """`vmbus_add_channel_kobj`: channels/<relid>, which the primary channel's brings along.
+
+        Raises OSError EEXIST where another channel has kept that name over a
+        hibernation.
+        """
         if channel.is_primary:
             channel.device.channels_kset.link()
-        channel.kobject = ChannelKobject(channel)
-        channel.kobject.link()
-        self._uevents.emit("add", f"/{channel.kobject.path}", "channels")
+        kobject = ChannelKobject(channel)
+        kobject.link()
+        channel.kobject = kobject
+        self._uevents.emit("add", f"/{kobject.path}", "channels")
 
     def remove(self, channel: Channel) -> None:
         """`hv_process_channel_removal`: unmap the relid and give it back to the host.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.bus_type import HvBus
-from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
+from fakeproc.guest.hv.channel import Channel, ChannelState, Driver, VmbusDevice
 from fakeproc.guest.hv.channel_ops import ChannelOps
 from fakeproc.guest.hv.channel_table import ChannelTable
 from fakeproc.guest.hv.connection import Connection
@@ -25,6 +25,7 @@ from fakeproc.guest.hv.placement import Placement
 from fakeproc.guest.hv.retarget import Direct, Retargeting, ThroughIrq
 from fakeproc.guest.hv.suspend import Suspend
 from fakeproc.guest.hv.synic import Synic
+from fakeproc.guest.log import KERN_ERR
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
     GpadlCreated,
@@ -226,8 +227,17 @@ class Vmbus:
         if channel.is_primary:
             self._timeline.start(self._register(device))
         elif device.driver is not None:
+            self._add_subchannel(device.driver, channel)
+
+    def _add_subchannel(self, driver: Driver, channel: Channel) -> None:
+        """`vmbus_add_channel_work`: one whose directory cannot be made is given back."""
+        try:
             self.table.add_kobject(channel)
-            self._timeline.start(device.driver.subchannel_offered(channel))
+        except OSError as error:
+            self._log.say(f"sysfs: {error.strerror}", KERN_ERR)
+            self.table.remove(channel)
+        else:
+            self._timeline.start(driver.subchannel_offered(channel))
 
     def _new(self, kind: DeviceType, offer: OfferChannel) -> VmbusDevice:
         """`vmbus_device_create`."""
