@@ -80,7 +80,7 @@ class Machine:
         self.files: FilesPort | None = None  # set by what serves the files
         self.kernel = Kernel(self.timeline, profile, self.host, boot_time)
         self.host.connect(self.kernel)
-        self.host.lost.report = self.note_lost
+        self.host.sources.lost.report = self.note_lost
         self.inventory = Inventory(self.host, profile.seed)
         self.kernel.boot()
         self.timeline.settle()
@@ -103,13 +103,11 @@ class Machine:
         """
         if not self._catching_up:
             self._run()
-        self.host.settle()
 
     def advance(self, step: int) -> None:
         """Let `step` nanoseconds pass at once."""
         self.timeline.clock.forward_to(self.timeline.now + step)
         self._run()
-        self.host.settle()
 
     def _run(self) -> None:
         before, self._catching_up = self._catching_up, True

@@ -46,12 +46,21 @@ TIMER_IPIS = {"function": 400, "wake": 2}
 
 
 class Accounting:
-    """Counters by CPU; absent is 0.  They wrap where the kernel's do, when shown."""
+    """Counters by CPU; absent is 0.  They wrap where the kernel's do, when shown.
+
+    Who reads one has `due` deliver first what has come up to now.
+    """
 
     def __init__(
-        self, irqs: IrqCore, cpus: Cpus, in_total: Callable[[str], bool], now: Callable[[], int]
+        self,
+        irqs: IrqCore,
+        cpus: Cpus,
+        in_total: Callable[[str], bool],
+        now: Callable[[], int],
+        due: Callable[[], None],
     ) -> None:
-        self.arch: dict[str, Counter[int]] = {}
+        self.due = due
+        self._arch: dict[str, Counter[int]] = {}
         self._in_total = in_total  # whether a row of the architecture counts in `intr`
         self._raised: dict[str, Counter[int]] = {}
         self._ticks: Counter[int] = Counter()  # timer interrupts
@@ -59,13 +68,19 @@ class Accounting:
         self._times = {cpu: CpuTime(now) for cpu in cpus_in(cpus.possible)}
         self._loaded: dict[Hashable, int] = {}  # the CPU that each source interrupts
 
+    @property
+    def arch(self) -> Mapping[str, Mapping[int, int]]:
+        """The rows that only the architecture knows, up to now: a count by CPU."""
+        self.due()
+        return self._arch
+
     def count_arch(self, row: str, cpu: int, number: int = 1) -> None:
         """`inc_irq_stat`: an interrupt that only the architecture knows."""
-        self.arch.setdefault(row, Counter())[cpu] += number
+        self._arch.setdefault(row, Counter())[cpu] += number
 
     def arch_count(self, row: str, cpu: int) -> int:
         """How often a CPU has counted on a row."""
-        return self.arch.get(row, Counter())[cpu]
+        return self.arch.get(row, {}).get(cpu, 0)
 
     def tick(self, cpu: int, number: int) -> dict[str, int]:
         """Timer interrupts; returns how many calls between processors, by kind, they lead to."""
@@ -82,7 +97,7 @@ class Accounting:
 
     def restore_arch(self, row: str, counts: dict[int, int]) -> None:
         """Let a row have counted so much already."""
-        self.arch[row] = Counter(counts)
+        self._arch[row] = Counter(counts)
 
     def raise_softirq(self, name: str, cpu: int, number: int = 1) -> None:
         """`raise_softirq` and its run on the same CPU."""
@@ -90,13 +105,16 @@ class Accounting:
 
     def softirqs(self, name: str, cpu: int) -> int:
         """How often a softirq has run on a CPU."""
+        self.due()
         ticks = self._ticks[cpu]
         raised = self._raised.get(name, Counter())[cpu]
         return (raised + ticks * TIMER_SOFTIRQS.get(name, 0) // 1000) & U32
 
     def interrupts(self, cpu: int) -> int:
         """All interrupts of a CPU: what it adds to `intr` (`kstat_cpu_irqs_sum`)."""
-        arch = sum(counts[cpu] & U32 for row, counts in self.arch.items() if self._in_total(row))
+        arch = sum(
+            counts.get(cpu, 0) & U32 for row, counts in self.arch.items() if self._in_total(row)
+        )
         return self._irqs.irqs_sum[cpu] + arch
 
     # Time

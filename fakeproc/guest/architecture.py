@@ -192,12 +192,12 @@ class Arm64(Architecture):
         self._timer = self._per_cpu(irqs, chip, (self.TIMER, timer), "level", "arch_timer")
         self._vmbus = self._per_cpu(irqs, chip, (self.VMBUS, vmbus), "edge", "Hyper-V VMbus")
 
-    @staticmethod
     def _per_cpu(
-        irqs: IrqCore, chip: GicChip, numbers: tuple[int, int], trigger: str, name: str
+        self, irqs: IrqCore, chip: GicChip, numbers: tuple[int, int], trigger: str, name: str
     ) -> IrqDesc:
         desc = irqs.create(chip, numbers[1], numbers[0])
         desc.trigger, desc.settable = trigger, False
+        desc.due = lambda _desc: self._accounting.due()
         desc.actions.append(name)
         desc.in_proc = True
         return desc

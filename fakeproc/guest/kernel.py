@@ -60,8 +60,10 @@ class Kernel:
             self.cpus,
             counts_in_total(profile, self.personality.version),
             lambda: timeline.now,
+            host.settle,
         )
-        self.irqs.steered = self._steered
+        self.irqs.due, self.irqs.gone = self._due, self._gone
+        self.irqs.steered, self.irqs.waiting = self._steered, self._waiting
         self.architecture = architecture(profile, self.accounting)
         self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
         self.pci = Pci(
@@ -98,6 +100,7 @@ class Kernel:
             self.cpu_bus,
             self.architecture,
             self.log,
+            host.settle_cpu,
             migration.cpu_gone,
             boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
         )
@@ -220,6 +223,8 @@ class Kernel:
         On a CPU that is offline nobody looks: the event flags stay set until
         an interrupt finds the CPU online again.
         """
+        if self.has_event_flags():
+            self._host.settle()  # an interrupt that came before this one has found them
         hardirqs, softirqs = self._handle(vp, relids, message, times)
         if hardirqs:
             self.accounting.charge(vp, hardirqs, softirqs)
@@ -278,10 +283,28 @@ class Kernel:
             for kind, number in self.accounting.tick(vp, count).items():
                 self.accounting.count_arch(self.architecture.ipi_rows[kind], vp, number)
 
-    def raise_irq(self, irq: int, count: int) -> bool:
+    def has_event_flags(self) -> bool:
+        """Whether event flags are set on some CPU that no interrupt has consumed."""
+        return self.vmbus.synic.has_flags
+
+    def raise_irq(self, irq: int, count: int) -> None:
         """An interrupt of the IO-APIC or an MSI: handled where the guest has steered it."""
         desc = self.irqs.descs.get(irq)
-        if desc is None or desc.chip is self.vmbus.chip:
-            return False
-        self.irqs.fire(desc, count)
-        return True
+        if desc is not None:
+            self.irqs.fire(desc, count)
+
+    # What the interrupts ask of the host
+
+    def _due(self, desc: IrqDesc) -> None:
+        """Count what has come of an interrupt that is not the VMBus's."""
+        self._host.settle_irq(desc.irq)
+
+    def _waiting(self, desc: IrqDesc) -> None:
+        """A move waits for the next interrupt."""
+        self._host.expect_irq(desc.irq)
+
+    def _gone(self, desc: IrqDesc) -> None:
+        """An interrupt is freed: a device that raised it is gone."""
+        self._host.forget_irq(desc.irq)
+        self._irq_rates.pop(desc.irq, None)
+        self.accounting.end_load(f"irq {desc.irq}")

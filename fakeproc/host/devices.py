@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fakeproc.protocol.messages import Monitor, OfferChannel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from fakeproc.host.traffic import Source
@@ -40,6 +41,10 @@ class HostChannelState(Enum):
     LEAVING = auto()  # the host has taken it back, and waits for the guest to release the relid
 
 
+def _nothing_due(_channel: HostChannel) -> None:
+    """A channel that was never offered has no traffic."""
+
+
 @dataclass(slots=True, eq=False)
 class HostChannel:
     """The host's end of a channel.
@@ -57,7 +62,14 @@ class HostChannel:
     offers: int = 0  # how often it has been offered
     target_vp: int = 0
     traffic: Source | None = None
-    sent: int = 0  # interrupts
+    delivered: int = 0  # interrupts that the guest has had
+    due: Callable[[HostChannel], None] = _nothing_due  # delivers what the traffic has sent
+
+    @property
+    def sent(self) -> int:
+        """How often the host has interrupted for it, up to now."""
+        self.due(self)
+        return self.delivered
 
     @property
     def open(self) -> bool:
@@ -135,7 +147,7 @@ class Relids:
         channel = self.taken.pop(relid, None)
         if channel is not None:
             channel.state = HostChannelState.FREE
-            channel.relid = channel.sent = 0
+            channel.relid = channel.delivered = 0
 
 
 def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:

@@ -20,8 +20,7 @@ from fakeproc.host.devices import (
     device_of_profile,
 )
 from fakeproc.host.faults import Fault, Faults
-from fakeproc.host.lost import LostInterrupts
-from fakeproc.host.traffic import Source, source
+from fakeproc.host.sources import Sources
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
     BusRelations,
@@ -88,17 +87,13 @@ class Host:
             device_of_profile(device, device.subchannel_delay_us * MICROSECOND)
             for device in profile.vmbus.devices
         ]
-        self.lines: dict[int, Source] = {}  # traffic on other interrupts, by IRQ
-        self.timer_rate: float | None = None  # expiries a second, of every processor that is on
-        self._timers: dict[int, Source] = {}  # by processor
-        self.lost = LostInterrupts()
+        self.sources = Sources(timeline, self.relids.taken, lambda: self.guest, profile.seed)
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
         self._version: ProtocolVersion = (0, 0)  # that the guest has contacted the host with
         self._retargeted = 0  # when the last ModifyChannel that has come is acted on
         self._connection = 0  # how often the guest has ended one
-        self._sources = 0  # made so far: each has a seed of its own
 
     def connect(self, guest: GuestPort) -> None:
         """Know the guest that interrupts go to."""
@@ -180,9 +175,9 @@ class Host:
         if channel is None or channel.leaving or self.faults.consume(Fault.OPEN_FAIL):
             self._answer(OpenChannelResult(relid, REFUSED))
             return
-        self._settle(channel)
+        self.sources.deliver_channel(channel)
         channel.state, channel.target_vp = HostChannelState.OPEN, target_vp
-        self._tell_load(channel)
+        self.sources.tell_load(channel)
         self._answer(OpenChannelResult(relid))
 
     def _close(self, relid: int) -> None:
@@ -194,10 +189,10 @@ class Host:
         channel = self.relids.taken.get(relid)
         if channel is None:
             return
-        self._settle(channel)
+        self.sources.deliver_channel(channel)
         if channel.open:
             channel.state = HostChannelState.OFFERED
-        self._tell_load(channel)
+        self.sources.tell_load(channel)
         if channel.index == 0:
             self._rescind_subchannels(channel.device)
 
@@ -217,7 +212,7 @@ class Host:
         and what was on its way to the guest is lost.
         """
         for channel in self.relids.taken.values():
-            self._settle(channel)
+            self.sources.deliver_channel(channel)
             self.guest.channel_load(channel.target_vp, channel.relid, 0)
         self.relids.forget()
         self.devices = [device for device in self.devices if not device.is_hvsock]
@@ -237,9 +232,9 @@ class Host:
         if channel is None or self.relids.taken.get(relid) is not channel:
             status = REFUSED
         elif not status:
-            self._settle(channel)
+            self.sources.deliver_channel(channel)
             channel.target_vp = target_vp
-            self._tell_load(channel)
+            self.sources.tell_load(channel)
         acknowledges = self._version >= ModifyChannelResponse.since
         if acknowledges and not self.faults.consume(Fault.MODIFYCHANNEL_DROP):
             self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
@@ -257,6 +252,7 @@ class Host:
 
     def _offer(self, channel: HostChannel, delay: int = 0) -> None:
         self.relids.take(channel)
+        channel.due = self.sources.deliver_channel
         channel.offers += 1
         offer, number = channel.device.offer(channel), channel.offers
 
@@ -295,9 +291,9 @@ class Host:
             case HostChannelState.UNANNOUNCED:
                 self.relids.release(channel.relid)
             case HostChannelState.OFFERED | HostChannelState.OPEN:
-                self._settle(channel)
+                self.sources.deliver_channel(channel)
                 channel.state = HostChannelState.LEAVING
-                self._tell_load(channel)
+                self.sources.tell_load(channel)
                 self._answer(RescindChannelOffer(channel.relid), delay)
             case HostChannelState.FREE | HostChannelState.LEAVING:
                 pass
@@ -306,7 +302,7 @@ class Host:
 
     def signal(self, channel: HostChannel, count: int = 1) -> None:
         """Set a channel's event flag and interrupt its processor, `count` times."""
-        channel.sent += count
+        channel.delivered += count
         self.guest.interrupt(channel.target_vp, {channel.relid: count})
 
     def send_noop_messages(self, count: int) -> None:
@@ -317,52 +313,49 @@ class Host:
         """Set a channel's event flag where its interrupts go, never to be consumed."""
         self.faults.jam(channel.target_vp, channel.relid)
 
-    # Traffic
-
-    def set_traffic(self, channel: HostChannel, rate: float, kind: str) -> None:
-        """Interrupt the guest for a channel so often; ValueError for no such rate or kind."""
-        new = self.new_source(rate, kind, f"relid {channel.relid}")
-        self._settle(channel)
-        channel.traffic = new
-        self._tell_load(channel)
-
-    def set_irq_traffic(self, irq: int, rate: float, kind: str) -> None:
-        """Raise another interrupt so often; ValueError for no such rate or kind."""
-        new = self.new_source(rate, kind, f"irq {irq}")
-        self.settle()
-        self.lines[irq] = new
-        self.guest.irq_load(irq, rate)
-
-    def set_timer_rate(self, rate: float) -> None:
-        """Let every processor's timer expire so often; ValueError for no such rate."""
-        self.new_source(rate, "steady", "timer")
-        self.settle()
-        self.timer_rate = rate
-        for vp in list(self._timers):
-            self.start_timer(vp)
-
-    def new_source(self, rate: float, kind: str, what: str) -> Source:
-        """A source that begins now; ValueError for no such rate or kind."""
-        self._sources += 1
-        seed = f"{self._profile.seed}/{what}/{self._sources}"
-        return source(kind, rate, self._timeline.now, seed)
+    # What interrupts the guest by itself (`HostPort`)
 
     def start_timer(self, vp: int) -> None:
         """Switch a virtual processor's synthetic timer on."""
-        self._timers[vp] = self.new_source(self.timer_rate or 0, "steady", f"timer {vp}")
-        self.guest.timer_load(vp, self.timer_rate or 0)
-        self._look_for_lost(vp)
+        self.sources.start_timer(vp)
 
     def stop_timer(self, vp: int) -> None:
-        """Switch it off.
+        """Switch it off."""
+        self.sources.stop_timer(vp)
 
-        Whatever was to interrupt the processor by now has done so: the
-        processor goes offline next.
-        """
-        self.settle()
-        self._timers.pop(vp, None)
-        self.guest.timer_load(vp, 0)
-        self._look_for_lost(vp)
+    def settle(self) -> None:
+        """Deliver every interrupt that is due by now."""
+        self.sources.settle()
+
+    def settle_channel(self, relid: int) -> None:
+        """Deliver what is due of one channel."""
+        self.sources.settle_channel(relid)
+
+    def settle_irq(self, irq: int) -> None:
+        """Deliver what is due of another interrupt."""
+        self.sources.settle_irq(irq)
+
+    def settle_cpu(self, vp: int) -> None:
+        """Deliver what is due on a processor that comes or goes next."""
+        self.sources.settle_cpu(vp)
+
+    def expect_irq(self, irq: int) -> None:
+        """Deliver the next one of an interrupt at the moment that it comes."""
+        self.sources.expect_irq(irq)
+
+    def forget_irq(self, irq: int) -> None:
+        """Raise an interrupt no more that is freed next."""
+        self.sources.forget_irq(irq)
+
+    def set_traffic(self, channel: HostChannel, rate: float, kind: str) -> None:
+        """Interrupt the guest for a channel so often; ValueError for no such rate or kind."""
+        self.sources.set_channel(channel, rate, kind)
+
+    def stop_traffic(self) -> None:
+        """Let nothing interrupt the guest by itself any more, from the profile either."""
+        for irq in self._profile.irqs:
+            self.sources.set_irq(irq.irq, 0, "steady")
+        self.sources.stop()
 
     def begin_traffic(self, quiet: int) -> None:
         """Interrupt as the profile says, from `quiet` nanoseconds on.
@@ -372,60 +365,14 @@ class Host:
         self._timeline.after(quiet, self._begin_traffic)
 
     def _begin_traffic(self) -> None:
-        profile = self._profile
+        profile, sources = self._profile, self.sources
         wanted = {c.relid: c for d in profile.vmbus.devices for c in d.channels if c.rate}
         for channel in self.relids.taken.values():
             wish = wanted.get(channel.preferred or channel.relid)
             if channel.traffic is None and wish is not None:
-                self.set_traffic(channel, wish.rate, wish.traffic)
+                sources.set_channel(channel, wish.rate, wish.traffic)
         for irq in profile.irqs:
-            if irq.rate and irq.irq not in self.lines:
-                self.set_irq_traffic(irq.irq, irq.rate, irq.traffic)
-        if self.timer_rate is None:
-            self.set_timer_rate(profile.timer_rate)
-
-    def stop_traffic(self) -> None:
-        """Let nothing interrupt the guest by itself any more."""
-        for channel in self.relids.taken.values():
-            self.set_traffic(channel, 0, "steady")
-        for irq in {*self.lines, *(irq.irq for irq in self._profile.irqs)}:
-            self.set_irq_traffic(irq, 0, "steady")
-        self.set_timer_rate(0)
-
-    def settle(self) -> None:
-        """Deliver every interrupt that is due by now."""
-        for channel in self.relids.taken.values():
-            if channel.traffic is not None:
-                self._settle(channel)
-        for irq, line in list(self.lines.items()):
-            if not self.guest.raise_irq(irq, line.take(self._timeline.now)):
-                del self.lines[irq]
-        if self.timer_rate:
-            for vp, timer in self._timers.items():
-                self._settle_timer(vp, timer)
-
-    def _settle(self, channel: HostChannel) -> None:
-        """Deliver a channel's interrupts up to now, before something about it changes."""
-        if channel.traffic is not None:
-            count = channel.traffic.take(self._timeline.now)
-            if count and channel.open:
-                channel.sent += count
-                self.guest.traffic(channel.target_vp, channel.relid, count)
-
-    def _tell_load(self, channel: HostChannel) -> None:
-        """Say how often a channel interrupts its processor from now on."""
-        rate = channel.traffic.rate if channel.traffic is not None and channel.open else 0
-        self.guest.channel_load(channel.target_vp, channel.relid, rate)
-        self.lost.look(channel, off=channel.target_vp not in self._timers)
-
-    def _look_for_lost(self, vp: int) -> None:
-        """A processor has been switched on or off: look at the channels that interrupt it."""
-        for channel in list(self.relids.taken.values()):
-            if channel.target_vp == vp:
-                self._settle(channel)
-                self.lost.look(channel, off=vp not in self._timers)
-
-    def _settle_timer(self, vp: int, timer: Source) -> None:
-        count = timer.take(self._timeline.now)
-        if count:
-            self.guest.timer(vp, count)
+            if irq.rate and irq.irq not in sources.lines:
+                sources.set_irq(irq.irq, irq.rate, irq.traffic)
+        if sources.timer_rate is None:
+            sources.set_timers(profile.timer_rate)

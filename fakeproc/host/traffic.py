@@ -34,9 +34,18 @@ class Source(ABC):
         count, self._taken = due - self._taken, due
         return count
 
+    def next_after(self, instant: int) -> int | None:
+        """The moment (ns) of the first one after `instant`; None where none will come."""
+        following = self._following(max(0, instant - self._start))
+        return None if following is None else self._start + following
+
     @abstractmethod
     def _arrivals(self, elapsed: int) -> int:
         """How many there have been `elapsed` nanoseconds after the start."""
+
+    @abstractmethod
+    def _following(self, elapsed: int) -> int | None:
+        """When the first one comes that has not come `elapsed` nanoseconds after the start."""
 
 
 class Steady(Source):
@@ -46,10 +55,17 @@ class Steady(Source):
 
     def __init__(self, rate: float, start: int) -> None:
         super().__init__(rate, start)
-        self._per_ns = Fraction(rate).limit_denominator(10**9) / SECOND
+        per_ns = Fraction(rate).limit_denominator(10**9) / SECOND
+        self._numerator, self._denominator = per_ns.numerator, per_ns.denominator
 
     def _arrivals(self, elapsed: int) -> int:
-        return elapsed * self._per_ns.numerator // self._per_ns.denominator
+        return elapsed * self._numerator // self._denominator
+
+    def _following(self, elapsed: int) -> int | None:
+        if not self._numerator:
+            return None
+        number = self._arrivals(elapsed) + 1
+        return -(-number * self._denominator // self._numerator)
 
 
 class Poisson(Source):
@@ -77,6 +93,15 @@ class Poisson(Source):
         if not begin <= elapsed < end:
             self._descend(elapsed)
         return self._before + bisect_right(self._places, elapsed)
+
+    def _following(self, elapsed: int) -> int | None:
+        so_far = self._arrivals(elapsed)
+        while self._before + len(self._places) == so_far:  # the next one is in a later stretch
+            end = self._leaf[1]
+            if end >= self._SPAN:
+                return None
+            self._descend(end)
+        return self._places[so_far - self._before]
 
     def _descend(self, elapsed: int) -> None:
         begin, span, before = 0, self._SPAN, 0

@@ -308,6 +308,27 @@ class HostPort(Protocol):
     def stop_timer(self, vp: int) -> None:
         """Switch it off."""
 
+    # Traffic is delivered when somebody looks.  A guest that is about to look, or
+    # to change what an interrupt finds, calls one of these first.
+
+    def settle(self) -> None:
+        """Deliver every interrupt that is due by now."""
+
+    def settle_channel(self, relid: int) -> None:
+        """Deliver what is due of one channel, if there is such a channel."""
+
+    def settle_irq(self, irq: int) -> None:
+        """Deliver what is due of an interrupt that is not the VMBus's."""
+
+    def settle_cpu(self, vp: int) -> None:
+        """Deliver what is due on a processor."""
+
+    def expect_irq(self, irq: int) -> None:
+        """Deliver the next one of an interrupt at the moment that it comes."""
+
+    def forget_irq(self, irq: int) -> None:
+        """Raise an interrupt no more that is freed next."""
+
 
 class GuestPort(Protocol):
     """What a host can reach of its guest."""
@@ -338,8 +359,8 @@ class GuestPort(Protocol):
     def timer(self, vp: int, count: int) -> None:
         """Let a virtual processor's timer expire `count` times."""
 
-    def raise_irq(self, irq: int, count: int) -> bool:
-        """Let a device that is not the VMBus's raise its interrupt `count` times.
+    def raise_irq(self, irq: int, count: int) -> None:
+        """Let a device that is not the VMBus's raise its interrupt `count` times."""
 
-        False where there is no such interrupt (any more).
-        """
+    def has_event_flags(self) -> bool:
+        """Whether event flags are set on some processor that no interrupt has consumed."""

@@ -160,7 +160,7 @@ while waiting:
         except OSError as error:
             answer = str(error)
     if path != "/host/accesses":
-        digest.update(f"{path} {answer}".encode())
+        digest.update(f"{path} {answer}".encode(errors="surrogateescape"))
 print(digest.hexdigest())
 """
 IS_NO_LINK = """

@@ -150,13 +150,13 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
     if who == "timer":
         if kind != "steady":
             raise ValueError("timers are steady")
-        return lambda: host.set_timer_rate(rate)
+        return lambda: host.sources.set_timers(rate)
     if who.startswith("irq"):
         irq = _whole(who.removeprefix("irq"), "an IRQ", 0, 1 << 20)
         desc = machine.kernel.irqs.descs.get(irq)
         if desc is None or desc.chip is machine.kernel.vmbus.chip:
             raise ValueError(f"there is no IRQ {irq} that is not a channel's")
-        return lambda: host.set_irq_traffic(irq, rate, kind)
+        return lambda: host.sources.set_irq(irq, rate, kind)
     if who == "all" and not rate:
         return host.stop_traffic
     channels = _channels(machine, who)

@@ -52,11 +52,12 @@ def traffic_show(machine: Machine) -> str:
         for relid, channel in sorted(host.relids.taken.items())
         if channel.traffic is not None and channel.traffic.rate
     ]
+    sources = host.sources
     lines += [
-        f"irq{irq} {line.rate:g} {line.kind}\n" for irq, line in host.lines.items() if line.rate
+        f"irq{irq} {line.rate:g} {line.kind}\n" for irq, line in sources.lines.items() if line.rate
     ]
-    if host.timer_rate:
-        lines.append(f"timer {host.timer_rate:g} steady\n")
+    if sources.timer_rate:
+        lines.append(f"timer {sources.timer_rate:g} steady\n")
     return "".join(lines)
 
 

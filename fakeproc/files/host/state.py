@@ -12,6 +12,8 @@ from fakeproc.guest.cpus import cpus_in
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fakeproc.guest.hv.channel import Channel, VmbusDevice
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.machine import Machine
@@ -93,5 +95,5 @@ def _list(mask: int) -> list[int]:
     return list(cpus_in(mask))
 
 
-def _counts(counts: dict[int, int]) -> dict[str, int]:
+def _counts(counts: Mapping[int, int]) -> dict[str, int]:
     return {str(cpu): count for cpu, count in sorted(counts.items()) if count}

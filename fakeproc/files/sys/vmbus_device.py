@@ -119,8 +119,8 @@ def _declare_ring_files() -> None:
 
     def show(direction: str, value: Callable[[Ring], int]) -> Callable[[Device], str]:
         def index_show(it: Device) -> str:
-            primary = it.device.primary
-            number = value(ring_of(primary.outbound if direction == "out" else primary.inbound))
+            outbound, inbound = it.device.primary.rings
+            number = value(ring_of(outbound if direction == "out" else inbound))
             if not (direction == "out" and shown(it.kernel).index_is_unsigned):
                 number -= (number & 1 << 31) << 1  # %d of an u32
             return f"{number}\n"

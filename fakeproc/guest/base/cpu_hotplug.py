@@ -50,6 +50,7 @@ class Hotplug:
         bus: Bus[CpuDevice],
         architecture: Architecture,
         log: KernelLog,
+        settle: Callable[[int], None],
         cpu_gone: Callable[[int], None],
         *,
         boot_cpu_has_target: bool,
@@ -64,6 +65,7 @@ class Hotplug:
         # `device_hotplug_lock`, under which `cpu_add_remove_lock` is always taken: one CPU
         # comes or goes at a time, and a second write waits for the first.
         self._lock = Mutex()
+        self._settle = settle  # what has come to the CPU finds it as it was
         self._cpu_gone = cpu_gone  # the end of `__cpu_disable`
         self._starting: list[_State] = []  # up to CPUHP_AP_ONLINE: with interrupts off
         self._online: list[_State] = []
@@ -171,6 +173,7 @@ class Hotplug:
             raise OSError(EBUSY, f"CPU {cpu} is the last one that is not isolated")
         yield from self._tear_down(self._online, cpu)
         yield from self._tear_down(self._starting, cpu)
+        self._settle(cpu)
         cpus.online = others
         self._cpu_gone(cpu)
         self._log.say(self._architecture.offline_line(cpu))
@@ -201,6 +204,7 @@ class Hotplug:
         if not self.may_boot(cpu):
             raise OSError(EPERM, f"CPU {cpu} is a second thread, and smt/control has those off")
         self._log.say(self._architecture.online_line(cpu, cpus.node_of(cpu)))
+        self._settle(cpu)
         cpus.online |= 1 << cpu
         self._start_up(self._starting, cpu)
         self._start_up(self._online, cpu)

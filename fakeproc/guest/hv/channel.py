@@ -21,6 +21,7 @@ from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.timeline import Completion, Sleeper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from fakeproc.guest.base.device import Bus
@@ -39,6 +40,10 @@ class ChannelState(IntEnum):
     OPENING = 1
     OPEN = 2
     OPENED = 3
+
+
+def _nothing_due(_channel: Channel) -> None:
+    """A channel that the table has not seen gets no interrupts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,8 +67,25 @@ class Channel:
     rescinded: bool = False
     kobject: ChannelKobject | None = None  # channels/<relid>, while it is there
     opening: Completion[object] | None = None  # done when an open that is under way ends
-    interrupts: int = 0  # handled by the channel's callback
-    events: int = 0  # signals sent to the host
+    handled: int = 0  # interrupts that the callback has handled, as far as they are delivered
+    due: Callable[[Channel], None] = _nothing_due  # delivers what has come and is not handled
+
+    @property
+    def interrupts(self) -> int:
+        """How many the channel's callback has handled, up to now."""
+        self.due(self)
+        return self.handled
+
+    @property
+    def events(self) -> int:
+        """Signals sent to the host: one for each."""
+        return self.interrupts
+
+    @property
+    def rings(self) -> tuple[Ring | None, Ring | None]:
+        """To the host and from the host, as they stand now; None while the channel is closed."""
+        self.due(self)
+        return self.outbound, self.inbound
 
     @property
     def relid(self) -> int:

@@ -69,11 +69,13 @@ class ChannelOps:
         channel.state = ChannelState.OPENING
         channel.opening = Completion()
         try:
+            channel.due(channel)  # the host may not have heard that it was closed
             channel.outbound, channel.inbound = Ring(ring_size), Ring(ring_size)
             yield from self._establish_gpadl(channel, ring_size)
             yield from self._open(channel)
         except BaseException:
             channel.state = ChannelState.OPEN
+            channel.due(channel)
             channel.outbound = channel.inbound = None
             raise
         finally:
@@ -142,6 +144,7 @@ class ChannelOps:
             self._close_failed("close post msg", error)
         else:
             yield from self._teardown_gpadl(channel)
+        channel.due(channel)  # the host may not have heard of it
         channel.outbound = channel.inbound = None
         if channel.desc is not None and self._frees_irq_on_close:
             self._irqs.release(channel.desc)

@@ -52,8 +52,12 @@ class ChannelTable:
         """Every channel whose relid is mapped."""
         return self._channels
 
+    def _settle(self, channel: Channel) -> None:
+        self._connection.host.settle_channel(channel.relid)
+
     def add(self, channel: Channel) -> None:
         """`vmbus_process_offer`: map the relid, choose a CPU, join the device."""
+        channel.due = self._settle
         self.map(channel)
         channel.target_cpu = self._placement.choose(channel)
         channel.device.channels.append(channel)
@@ -65,10 +69,12 @@ class ChannelTable:
             channel.desc = self._irqs.create(
                 self._chip, channel.relid, floor=floor, chip_data=channel
             )
+            channel.desc.due = lambda _desc: self._settle(channel)
         self._channels[channel.relid] = channel
 
     def unmap(self, channel: Channel) -> None:
         """`vmbus_channel_unmap_relid`; as posted, the action goes only here."""
+        self._settle(channel)
         if channel.desc is not None:
             self._irqs.release(channel.desc)
             self._irqs.free(channel.desc)

@@ -170,6 +170,8 @@ class Offline:
 
     def _pending(self, cpu: int) -> set[int]:
         """`hv_synic_event_pending`: the relids whose flags are set."""
+        if self._synic.flags(cpu):
+            self._connection.host.settle()  # an interrupt may have consumed them meanwhile
         return self._synic.flags(cpu) | self._connection.host.stuck_event_flags(cpu)
 
     def _wait_for_events(self, cpu: int) -> Sleeper[None]:

@@ -27,6 +27,11 @@ class Synic:
         """The flags that an interrupt finds; they are clear afterwards."""
         return self._flags.pop(cpu, set())
 
+    @property
+    def has_flags(self) -> bool:
+        """Whether a flag is set on any CPU."""
+        return bool(self._flags)
+
     def flags(self, cpu: int) -> set[int]:
         """The flags that are set on a CPU, left set."""
         return self._flags.get(cpu, set())

@@ -182,8 +182,7 @@ class Vmbus:
         driver = channel.device.driver
         if channel.outbound is None or channel.inbound is None or driver is None:
             return 0
-        channel.interrupts += number
-        channel.events += number
+        channel.handled += number
         channel.inbound.bytes_through += number * PACKET_BYTES
         channel.outbound.bytes_through += number * PACKET_BYTES
         self._accounting.raise_softirq(driver.softirq, cpu, number)
@@ -258,6 +257,7 @@ class Vmbus:
         channel = self.channels.get(relid)
         if channel is None:
             return
+        channel.due(channel)
         channel.rescinded = True
         self.connection.rescinded(relid)
         if channel.is_primary:

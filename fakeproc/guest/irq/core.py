@@ -47,6 +47,10 @@ class IrqChip(ABC):
         """The CPUs that the interrupt is really steered to."""
 
 
+def _nothing_due(_desc: IrqDesc) -> None:
+    """Nobody raises the interrupt but one call at a time."""
+
+
 @dataclass(slots=True, eq=False)
 class IrqDesc:
     """`struct irq_desc`: one Linux interrupt."""
@@ -67,8 +71,21 @@ class IrqDesc:
     actions: list[str] = field(default_factory=list)
     in_proc: bool = False  # whether /proc/irq/<n> exists: from the first request on
     chip_data: object = None  # what the chip steers by (`irq_data->chip_data`)
-    counts: dict[int, int] = field(default_factory=dict)  # by CPU; absent is 0
-    total: int = 0
+    due: Callable[[IrqDesc], None] = _nothing_due  # delivers what has come and is not counted
+    counted: dict[int, int] = field(default_factory=dict)  # by CPU, as far as it is delivered
+    counted_in_all: int = 0
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How often it has come, up to now: by CPU; absent is 0."""
+        self.due(self)
+        return self.counted
+
+    @property
+    def total(self) -> int:
+        """How often it has come on all CPUs, up to now."""
+        self.due(self)
+        return self.counted_in_all
 
     @property
     def effective(self) -> int:
@@ -87,16 +104,23 @@ class IrqDesc:
 
 
 class IrqCore:
-    """All interrupts of the guest."""
+    """All interrupts of the guest.
+
+    What time has brought is delivered before anybody reads a count, and before
+    anything changes that an interrupt depends on: actions, affinity, existence.
+    """
 
     def __init__(self, cpus: Cpus, log: KernelLog) -> None:
+        self.due: Callable[[IrqDesc], None] = _nothing_due  # of the descriptors made next
+        self.waiting: Callable[[IrqDesc], None] = lambda _desc: None  # called for a pending move
+        self.gone: Callable[[IrqDesc], None] = lambda _desc: None  # called before one is freed
         self.steered: Callable[[IrqDesc], None] = lambda _desc: None  # called after each move
         self.descs: dict[int, IrqDesc] = {}
         self.default_affinity = cpus.possible
         self.affinity_faults = AffinityFaults()
         self.nr_irqs = 0
         # By CPU, every interrupt ever counted, also of freed descriptors
-        # (`kstat.irqs_sum`).
+        # (`kstat.irqs_sum`), as far as it is delivered.
         self.irqs_sum: Counter[int] = Counter()
         self.longest_chip_name = 8  # it is never less, and never shrinks
         self._free_from: dict[int, int] = {}  # by floor: below it nothing is free
@@ -119,7 +143,7 @@ class IrqCore:
             while irq in self.descs:
                 irq += 1
             self._free_from[floor] = irq + 1
-        desc = IrqDesc(irq, chip, hwirq, self.default_affinity, chip_data=chip_data)
+        desc = IrqDesc(irq, chip, hwirq, self.default_affinity, chip_data=chip_data, due=self.due)
         self.descs[irq] = desc
         self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
         self.nr_irqs = max(self.nr_irqs, irq + 1)
@@ -127,6 +151,7 @@ class IrqCore:
 
     def free(self, desc: IrqDesc) -> None:
         """Give a descriptor back; its number is the next to be taken if it is lowest."""
+        self.gone(desc)
         del self.descs[desc.irq]
         for floor, free_from in self._free_from.items():
             if floor <= desc.irq < free_from:
@@ -145,6 +170,7 @@ class IrqCore:
                 KERN_ERR,
             )
             raise OSError(EBUSY, f"IRQ {desc.irq} already has the action {desc.actions[0]}")
+        desc.due(desc)
         desc.actions.append(name)
         desc.in_proc = True
         # irq_setup_affinity: what was set before, else the default.  An error
@@ -155,6 +181,7 @@ class IrqCore:
 
     def release(self, desc: IrqDesc) -> None:
         """`free_irq`: remove the actions; /proc/irq/<n> stays, the hint goes."""
+        desc.due(desc)
         desc.actions.clear()
         desc.hint = 0
 
@@ -178,7 +205,9 @@ class IrqCore:
         if desc.chip.moves_at_once:
             self.program(desc, mask)
         else:
+            desc.due(desc)
             desc.pending = mask
+            self.waiting(desc)
         desc.affinity_set = True
 
     def set_affinity_and_hint(self, desc: IrqDesc, mask: int) -> None:
@@ -198,6 +227,7 @@ class IrqCore:
 
         Raises what the chip raises; then nothing has changed.
         """
+        desc.due(desc)
         desc.chip.set_affinity(desc, mask & self._cpus.online)
         desc.affinity = mask
         self.steered(desc)
@@ -206,8 +236,8 @@ class IrqCore:
 
     def count(self, desc: IrqDesc, cpu: int, number: int = 1) -> None:
         """`kstat_incr_irqs_this_cpu`."""
-        desc.counts[cpu] = (desc.counts.get(cpu, 0) + number) & U32
-        desc.total = (desc.total + number) & U32
+        desc.counted[cpu] = (desc.counted.get(cpu, 0) + number) & U32
+        desc.counted_in_all = (desc.counted_in_all + number) & U32
         self.irqs_sum[cpu] += number
 
     def fire(self, desc: IrqDesc, number: int = 1) -> None:
@@ -229,7 +259,7 @@ class IrqCore:
 
     def restore(self, desc: IrqDesc, counts: dict[int, int]) -> None:
         """Let an interrupt have counted so much already."""
-        self.irqs_sum.subtract(desc.counts)
+        self.irqs_sum.subtract(desc.counted)
         self.irqs_sum.update(counts)
-        desc.counts = {cpu: count for cpu, count in counts.items() if count}
-        desc.total = sum(counts.values()) & U32
+        desc.counted = {cpu: count for cpu, count in counts.items() if count}
+        desc.counted_in_all = sum(counts.values()) & U32
