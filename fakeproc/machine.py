@@ -146,7 +146,7 @@ class Machine:
         channel = self.kernel.vmbus.channels.get(relid)
         name = f"relid {relid} ({channel.irq_name})" if channel else f"relid {relid}"
         self.kernel.log.say(
-            f"fakeproc: {name} interrupts CPU {cpu}, which is offline: its interrupts are lost"
+            f"fakeproc: interrupts of {name} are lost: CPU {cpu} is offline"
             if count is None
             else f"fakeproc: {count} interrupts of {name} to CPU {cpu} were lost",
             KERN_NOTICE,
