@@ -1,7 +1,7 @@
 """What every operation gives, by real system calls, against what the real kernel gave.
 
-The tables are those of Linux 6.1 on x86 (`shared/spec/stock-kernels.md`,
-section 12).  What FUSE cannot give is in one place, `DIFFERENT`.
+The tables are those of Linux 6.1 on x86, as recorded there.  What FUSE cannot give is in one
+place, `DIFFERENT`.
 """
 
 from __future__ import annotations

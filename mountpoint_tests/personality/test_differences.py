@@ -1,4 +1,4 @@
-"""Every difference between kernels that the specification lists, each held to its value.
+"""Every difference between kernels that a program can see, each held to its value.
 
 A test's id is the kernel, the difference, and the release (and commit) that made it.
 """
@@ -66,7 +66,7 @@ def cases(table: tuple[Difference, ...]) -> list[object]:
 def two_cpus(
     version: str, series: str = "as meant", more: str = "", possible: str = "2"
 ) -> Machine:
-    """A guest on whose first two CPUs rows have counted what those of the specification have."""
+    """A guest on whose first two CPUs rows have counted what those in the tables below have."""
     base = captured_toml("small-2cpu")
     machine = guest(version, series, base=base, possible=possible, threads_per_core="1", more=more)
     kernel = machine.kernel
