@@ -46,14 +46,20 @@ def test_a_write_that_is_wrong_anyway_does_not_meet_the_fault() -> None:
 def test_a_channel_that_opens_does_not_meet_the_fault() -> None:
     machine = default_guest()
     write(machine, "/host/fault", b"affinity enospc 3")
-    write(machine, "/host/offer", b"scsi relid=77")
+    assert write(machine, "/host/offer", b"scsi relid=77") == 13
     machine.advance(1_000_000_000)
+    assert 77 in machine.kernel.vmbus.channels
     assert text(machine, "/host/fault") == "affinity enospc 3\n"
 
 
 def test_clear_disarms_them() -> None:
     machine = default_guest()
-    write(machine, "/host/fault", b"affinity ebusy 5\naffinity enospc irq39\nclear")
+    write(machine, "/host/fault", b"affinity ebusy 5\naffinity enospc irq39")
+    assert text(machine, "/host/fault").splitlines() == [
+        "affinity ebusy 5",
+        "affinity enospc irq39 1",
+    ]
+    assert write(machine, "/host/fault", b"clear") == 5
     assert text(machine, "/host/fault") == ""
 
 

@@ -124,7 +124,7 @@ def test_the_line_of_a_key_is_the_right_one_however_the_file_is_laid_out(toml, l
     assert positions.line_of(toml, location) == line
 
 
-def test_the_line_of_a_subchannels_relid_was_a_guess():
+def test_the_line_of_a_subchannels_relid_is_its_own():
     subchannels = [f"[[vmbus.devices.subchannels]]\nrelid = {relid}\n" for relid in (30, 31, 4000)]
     toml = f'{SOURCE}\n[[vmbus.devices]]\nclass = "scsi"\nrelid = 29\n' + (
         'instance = "00000000-0000-0000-0000-000000000029"\n' + "".join(subchannels)
@@ -143,6 +143,9 @@ MONSTROUS = [
     (f"seed = {'9' * 5000}\n", "not TOML"),
     (SOURCE.replace('class = "shutdown"', "class = [1]"), "vmbus.devices[3].class: "),
     (SOURCE.replace('class = "shutdown"', "class = {}"), "vmbus.devices[3].class: "),
+    (SOURCE.replace('class = "shutdown"', "class = 1"), "vmbus.devices[3].class: "),
+    (SOURCE.replace('class = "shutdown"', "class = true"), "vmbus.devices[3].class: "),
+    (SOURCE.replace('class = "shutdown"', "class = 1979-05-27"), "vmbus.devices[3].class: "),
     (SOURCE.replace('class = "shutdown"', f'class = "{"x" * 9000}"'), "vmbus.devices[3].class: "),
     (SOURCE.replace("[arch]", f"[arch]\n{'x' * 9000} = 1"), "arch."),
     (SOURCE.replace("[arch]", '[arch]\n"a\\nb" = [1]'), 'arch."a\\nb": '),
@@ -360,19 +363,7 @@ def test_a_number_without_an_end_is_refused_with_its_key(old, new, key, most, nu
     assert len(str(refusal.value)) < 500
 
 
-@pytest.mark.parametrize("value", ["[1]", "{}", "1", "true", "1979-05-27"])
-def test_a_class_that_is_no_text_is_refused_with_its_key(value) -> None:
-    toml = profiles.source("hyperv-gen2").replace('class = "kvp"', f"class = {value}", 1)
-    with pytest.raises(profiles.ProfileError, match=r"vmbus\.devices.*class"):
-        profiles.parse(toml, "test.toml", "test")
-
-
-def test_nesting_of_three_thousand_is_refused() -> None:
-    with pytest.raises(profiles.ProfileError, match="nested too deeply"):
-        profiles.parse("a = " + "[" * 3000 + "]" * 3000, "test.toml", "test")
-
-
-def test_the_last_interrupt_that_a_profile_may_have_is_shown_at_once() -> None:
+def test_the_last_interrupt_that_a_profile_may_have_is_shown() -> None:
     toml = profiles.source("hyperv-gen2").replace("irq = 8\n", "irq = 65535\n", 1)
     machine = Machine(profiles.parse(toml, "test.toml", "test"), "manual")
     intr = next(line for line in text(machine, "/proc/stat").splitlines() if line[:4] == "intr")

@@ -11,34 +11,24 @@ CPU = "/sys/devices/system/cpu"
 ALL, FIRST = "0-7", "0,2,4,6"
 
 # Written, answered, control and online afterwards: recorded on 8 CPUs with 2 threads a core.
+WORDS = (
+    ("bogus", "EINVAL", "on", ALL),
+    ("", 0, "on", ALL),
+    ("on", 2, "on", ALL),
+    ("off", 3, "off", FIRST),
+    ("off\n", 4, "off", FIRST),
+    ("ON", "EINVAL", "off", FIRST),
+    ("0", "EINVAL", "off", FIRST),
+)
+AGAIN = (("off", 3, "off", FIRST), ("on", 2, "on", ALL))
 RECORDED = {
-    "6.1": (
-        ("bogus", "EINVAL", "on", ALL),
-        ("", 0, "on", ALL),
-        ("on", 2, "on", ALL),
-        ("off", 3, "off", FIRST),
-        ("off\n", 4, "off", FIRST),
-        ("ON", "EINVAL", "off", FIRST),
-        ("0", "EINVAL", "off", FIRST),
-        ("1", "EINVAL", "off", FIRST),
-        ("2", "EINVAL", "off", FIRST),
-        ("3", "EINVAL", "off", FIRST),
-        ("off", 3, "off", FIRST),
-        ("on", 2, "on", ALL),
-    ),
+    "6.1": (*WORDS, *((number, "EINVAL", "off", FIRST) for number in "123"), *AGAIN),
     "6.12": (
-        ("bogus", "EINVAL", "on", ALL),
-        ("", 0, "on", ALL),
-        ("on", 2, "on", ALL),
-        ("off", 3, "off", FIRST),
-        ("off\n", 4, "off", FIRST),
-        ("ON", "EINVAL", "off", FIRST),
-        ("0", "EINVAL", "off", FIRST),
+        *WORDS,
         ("1", 1, "off", FIRST),
         ("2", 1, "on", ALL),
         ("3", "EINVAL", "on", ALL),
-        ("off", 3, "off", FIRST),
-        ("on", 2, "on", ALL),
+        *AGAIN,
     ),
 }
 RECORDED["7.2"] = RECORDED["6.12"]

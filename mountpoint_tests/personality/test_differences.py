@@ -147,7 +147,6 @@ def errors_and_misrouted(version: str) -> list[str | None]:
 
 X86_6_1 = "NMI LOC SPU PMI IWI RTR RES CAL TLB TRM THR DFR MCE MCP HYP HRE HVS ERR MIS PIN NPI PIW"
 X86_7_2 = "NMI LOC PMI IWI RES CAL TLB TRM THR MCE MCP HYP HRE HVS PIN NPI PIW VPMI"
-SPACED = "v6.13, commit f9ed1f7c2e26"
 ALIGNED = "v6.13, commit f9ed1f7c2e26; v7.2, irq-core-2026-06-13"
 NEW_LAYOUT = "v7.2, irq-core-2026-06-13"
 

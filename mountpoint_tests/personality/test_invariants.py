@@ -30,11 +30,6 @@ def machine(name: str, kernel: str) -> Machine:
     return named(name, kernel)
 
 
-def arch_row_cells(table: str) -> set[int]:
-    """How many cells the rows have that have a cell for each CPU."""
-    return {len(row.counts) for label, row in interrupt_rows(table).items() if row.name}
-
-
 def assert_views_agree(machine: Machine) -> None:
     """Every file that tells of a channel, of an IRQ or of a CPU tells the same."""
     kernel = machine.kernel

@@ -259,12 +259,14 @@ def test_every_difference_that_is_meant_occurs() -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_an_interrupts_directory_is_of_a_recorded_kind(machine: str, top: str) -> None:
     theirs, mine = kinds(recorded(machine), top), kinds(ours(machine), top)
-    assert set(mine) - set(theirs) == set()
+    assert mine
+    assert set(mine) <= set(theirs)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_link_counts_are_as_recorded_but_for_what_is_meant(machine: str) -> None:
     theirs, mine = recorded(machine), ours(machine)
+    compared = 0
     for path, row in theirs.items():
         if row.type != "d" or path not in mine or is_interrupt(path) or path.endswith("/irq"):
             continue  # irq has a directory for each interrupt, and ours are others
@@ -275,6 +277,8 @@ def test_link_counts_are_as_recorded_but_for_what_is_meant(machine: str) -> None
         ):
             continue
         assert mine[path].last == row.last, path
+        compared += 1
+    assert compared >= 15
 
 
 @pytest.mark.parametrize("machine", [path.stem for path in sorted(STATES.glob("*.txt"))])

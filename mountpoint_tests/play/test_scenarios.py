@@ -14,16 +14,37 @@ MACHINES = [name for name in profiles.names() if name != "hyperv-max"]
 KERNELS = ("rfc", "6.12", "7.2")
 
 
+# What takes away what only the series has, or gives back what it took.
+OF_THE_SERIES = {"busy-cpu", "irq-comes-back", "lost-acknowledgement", "wrapping-counter"}
+MOVES_CHANNELS = {"busy-cpu", "lost-acknowledgement"}
+HAVE_IDLE_CPUS = {"azure-d64", "hyperv-2socket"}
+
+
+def refusal(name: str, profile: str, kernel: str) -> str | None:
+    """The sentence with which a scenario is refused there; None where it plays."""
+    if name == "hibernation":
+        return "its host does not let it hibernate"
+    if name == "flapping-cpu" and profile not in HAVE_IDLE_CPUS:
+        return "a channel interrupts each of its CPUs but the first"
+    if name in MOVES_CHANNELS and profile == "hyperv-old-host":
+        return "its host cannot move channels"
+    if name in OF_THE_SERIES and kernel != "rfc":
+        return "the series is not applied to its kernel"
+    return None
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("profile", MACHINES)
 @pytest.mark.parametrize("name", names())
-def test_a_scenario_plays_where_it_makes_sense(name: str, profile: str, kernel: str) -> None:
+def test_a_scenario_plays_or_is_refused_with_a_sentence(
+    name: str, profile: str, kernel: str
+) -> None:
     machine = fakeproc.Machine(profile, kernel=kernel)
     scenario = load(name)
-    why = missing_needs(scenario, machine)
-    if why is not None:
-        pytest.skip(why)
-    assert Player(scenario, machine).play() >= len(scenario.steps)
+    expected = refusal(name, profile, kernel)
+    assert missing_needs(scenario, machine) == expected
+    if expected is None:
+        assert Player(scenario, machine).play() >= len(scenario.steps)
 
 
 @pytest.mark.parametrize("name", names())
@@ -38,10 +59,13 @@ def test_every_scenario_plays_somewhere(name: str) -> None:
 
 
 BROKEN = [
-    ('[[steps]]\nwrite = "host/clock"\n', "line 1: description: must be given"),
+    ('[[steps]]\nwrite = "host/clock"\n', "mine.toml: description: must be given"),
     ('description = "d"\n[[steps]]\nwirte = "x"\n', "line 3: steps[0].wirte: no such key"),
     ('description = "d"\n[[steps]]\nmark = "a"\nat = -1\n', "line 4: steps[0].at: "),
-    ('description = "d"\n[[steps]]\nmark = "a"\nrun = "b"\n', "line 2: steps[0]: a step has one"),
+    (
+        'description = "d"\n[[steps]]\nmark = "a"\nread = "proc/x"\n',
+        "line 2: steps[0]: a step has one",
+    ),
     ('description = "d"\n[[steps]]\nwrite = "etc/x"\n', "line 3: steps[0].write: a path begins"),
     ('description = "d"\n[[steps]]\nread = "proc/x"\nerrno = "EFOO"\n', "'EFOO' is no errno"),
     ("description = [\n", "not TOML"),
@@ -50,11 +74,11 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("toml", "sentence"), BROKEN)
-def test_a_typing_error_is_a_sentence_with_line_and_key(toml: str, sentence: str) -> None:
+def test_a_typing_error_is_a_sentence_that_names_its_place(toml: str, sentence: str) -> None:
     with pytest.raises(ScenarioError) as refused:
         parse(toml, "mine.toml")
     assert str(refused.value).startswith("mine.toml")
-    assert sentence.removeprefix("line 1: ") in str(refused.value)
+    assert sentence in str(refused.value)
 
 
 def step(text: str) -> str:
@@ -84,7 +108,6 @@ UNPLAYABLE = [
     ('read = "proc/irq/{disk.irq}/node"', "the scenario gives no such name"),
     ('read = "proc/irq/{nic.60.irq}/node"', "the device has 8 channels"),
     ('count = { irq = "39", since = "never" }', "no step before it has mark = 'never'"),
-    ('run = "true"', "a program needs a mounted guest"),
 ]
 
 

@@ -43,8 +43,7 @@ def test_every_file_of_the_guests_proc_is_at_its_place(any_run) -> None:
 def test_sys_is_the_guests(any_run) -> None:
     out = any_run.shell("ls /sys/bus/vmbus/devices | wc -l; ls /sys/bus/vmbus/drivers; mount")
     assert re.match(r"1[0-9]\n(?s:.*)hv_netvsc\n", out)
-    # kselftest looks for sysfs at the first line that says so.
-    assert next(line for line in out.splitlines() if " /sys " in line)
+    assert " /sys " in out
 
 
 def test_the_pci_devices_of_the_host_are_not_to_be_seen(any_run) -> None:
@@ -141,7 +140,6 @@ def test_nothing_of_the_host_can_be_written(any_run) -> None:
 def test_the_host_can_be_written_where_that_is_wanted(run) -> None:
     found = writable(run, "--host-writable")
     assert "/proc/sys/vm/swappiness" in found
-    assert {path.split("/")[2] for path in found} >= {"sys"}
 
 
 def test_a_sysctl_says_that_it_is_read_only_and_keeps_its_value(any_run) -> None:
