@@ -3,7 +3,7 @@ r"""The journal: every write to proc/, sys/ and host/, with its moment and its r
 A machine is its profile, its seed and its journal.  The machine is deterministic
 and reading changes nothing, so the writes and their moments are all that made it
 what it is.  `host/journal` shows the journal as text, and that text is the file
-that `fakeproc save` writes and that `fakeproc replay` and `fakeproc mount` read:
+that `fakeproc save` writes and `fakeproc replay` reads:
 
     # fakeproc journal 1
     # {"boot_time":1717390800,"clock":"manual","profile":{...}}
@@ -30,6 +30,7 @@ from errno import errorcode
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from fakeproc.access_record import escaped, unescaped
+from fakeproc.defaults import ClockKind
 from fakeproc.timeline import SECOND
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "JournalError",
     "JournalOperation",
     "Saved",
+    "in_seconds",
     "is_journal",
     "nanoseconds",
 ]
@@ -66,7 +68,7 @@ class Header(NamedTuple):
     """
 
     boot_time: int
-    clock: Literal["real", "manual"]
+    clock: ClockKind
     profile: dict[str, object]
 
 

@@ -101,7 +101,7 @@ V6_18 = replace(
 )
 V7_2 = replace(
     V6_18,
-    counts_tlb_in_intr=True,  # v7.2, the same
+    counts_tlb_in_intr=True,  # v7.2, irq-core-2026-06-13
     vmbus_versions=((6, 0), *_PROTOCOLS),  # v6.19, confidential VMBus
     pci_domain_upwards=True,  # between v6.13 and v7.2
 )

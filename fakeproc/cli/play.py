@@ -13,6 +13,7 @@ from fakeproc.cli.options import (
     BadInput,
     Failure,
     MachineOptions,
+    complete_directory,
     complete_words,
     example,
     machine_options,
@@ -23,7 +24,6 @@ from fakeproc.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fakeproc.defaults import ClockKind
     from fakeproc.play.moments import Moment
     from fakeproc.play.schema import Scenario
     from fakeproc.play.target import Target
@@ -51,7 +51,7 @@ def _scenario_words() -> Mapping[str, str]:
     "mountpoint",
     metavar="MOUNTPOINT",
     help="Play it on the guest that is mounted there.",
-    shell_complete=complete_words(dict, "dir"),
+    shell_complete=complete_directory,
 )
 @click.argument("scenario", required=False, shell_complete=complete_words(_scenario_words, "file"))
 def play(scenario: str | None, mountpoint: str | None, **options: Unpack[MachineOptions]) -> None:
@@ -103,7 +103,7 @@ def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions)
             raise Failure(str(error)) from error
     from fakeproc.machine import Machine
     from fakeproc.profiles.errors import ProfileError
-    from fakeproc.profiles.select import DEFAULT_PROFILE, chosen
+    from fakeproc.profiles.select import DEFAULT_PROFILE, checked_clock, checked_sizes, chosen
 
     try:
         profile = chosen(
@@ -114,13 +114,9 @@ def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions)
         )
     except ProfileError as error:
         raise BadInput(str(error)) from error
-    return InProcessTarget(Machine(profile, _clock(options["clock"], scenario)))
-
-
-def _clock(wanted: str | None, scenario: Scenario) -> ClockKind:
-    from fakeproc.profiles.select import checked_clock
-
-    return checked_clock(wanted or scenario.clock)
+    clock = checked_clock(options["clock"] or scenario.clock)
+    sizes = checked_sizes(options["sizes"] or "length")
+    return InProcessTarget(Machine(profile, clock, sizes))
 
 
 def _progress(done: int, steps: int, moment: Moment) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.irq.apic import GSI_TOP, ApicChip, nr_irqs_at_boot
 from fakeproc.guest.irq.gic import GicChip
-from fakeproc.personality import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +53,7 @@ class Architecture(ABC):
     has_machinecheck: bool  # a device for each CPU, which comes and goes
 
     @abstractmethod
-    def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
+    def nr_irqs(self, cpus: Cpus) -> int:
         """How many interrupts there can be when it boots."""
 
     @abstractmethod
@@ -73,9 +72,10 @@ class Architecture(ABC):
     def restore(self, row: str, counts: dict[int, int]) -> None:
         """Let a row of the architecture's own have counted so much already."""
 
-    @abstractmethod
     def restore_vmbus(self, counts: dict[int, int]) -> None:
-        """Let the VMBus have counted so much already."""
+        """Let the VMBus have counted so much already, beside the HYP of a profile's [arch]."""
+        for cpu, number in counts.items():
+            self.count_vmbus(cpu, number)
 
     @abstractmethod
     def count_timer(self, cpu: int, number: int) -> None:
@@ -111,9 +111,8 @@ class X86(Architecture):
         self.timer_row = "HVS" if stimer_direct else "HYP"
         self._pic = pic  # Generation 1 has one, and its 16 interrupts
 
-    def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
+    def nr_irqs(self, cpus: Cpus) -> int:
         """`arch_probe_nr_irqs`."""
-        del profile
         return nr_irqs_at_boot(cpus.nr_cpu_ids, 16 if self._pic else 0)
 
     def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
@@ -131,11 +130,6 @@ class X86(Architecture):
     def restore(self, row: str, counts: dict[int, int]) -> None:
         """All of them are `irq_cpustat_t`."""
         self._accounting.restore_arch(row, counts)
-
-    def restore_vmbus(self, counts: dict[int, int]) -> None:
-        """HYP is in the profile's [arch] itself; this adds to it."""
-        for cpu, number in counts.items():
-            self.count_vmbus(cpu, number)
 
     def count_timer(self, cpu: int, number: int) -> None:
         """`sysvec_hyperv_stimer0`."""
@@ -172,9 +166,9 @@ class Arm64(Architecture):
         self._midr = profile.cpus.midr
         self._gic = profile.gic
 
-    def nr_irqs(self, profile: Profile, cpus: Cpus) -> int:
+    def nr_irqs(self, cpus: Cpus) -> int:
         """NR_IRQS, whatever there is."""
-        del profile, cpus
+        del cpus
         return self.NR_IRQS
 
     def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
@@ -214,11 +208,6 @@ class Arm64(Architecture):
                 return
         self._accounting.restore_arch(row, counts)
 
-    def restore_vmbus(self, counts: dict[int, int]) -> None:
-        """Let the VMBus have counted so much already."""
-        for cpu, number in counts.items():
-            self.count_vmbus(cpu, number)
-
     def count_timer(self, cpu: int, number: int) -> None:
         """`arch_timer_handler_virt`."""
         self._irqs.count(self._timer, cpu, number)
@@ -237,15 +226,14 @@ class Arm64(Architecture):
         return f"CPU{cpu}: Booted secondary processor 0x{cpu:010x} [0x{self._midr:08x}]"
 
 
-def architecture(profile: Profile, accounting: Accounting) -> Architecture:
-    """The architecture of a profile."""
+def architecture(profile: Profile, version: Version, accounting: Accounting) -> Architecture:
+    """The architecture of a profile, as a kernel version knows it."""
     if profile.architecture == "arm64":
         return Arm64(accounting, profile)
-    kernel = profile.kernel
-    asked_for = "cpu0_hotplug" in kernel.cmdline.split()
+    asked_for = "cpu0_hotplug" in profile.kernel.cmdline.split()
     return X86(
         accounting,
         pic=profile.pic,
         stimer_direct=profile.stimer_direct,
-        boot_cpu_unplugs=asked_for and VERSIONS[kernel.version].cpu0_hotplug,
+        boot_cpu_unplugs=asked_for and version.cpu0_hotplug,
     )

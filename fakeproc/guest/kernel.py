@@ -64,8 +64,8 @@ class Kernel:
         )
         self.irqs.due, self.irqs.gone = self._due, self._gone
         self.irqs.steered, self.irqs.waiting = self._steered, self._waiting
-        self.architecture = architecture(profile, self.accounting)
-        self.irqs.nr_irqs = self.architecture.nr_irqs(profile, self.cpus)
+        self.architecture = architecture(profile, self.personality.version, self.accounting)
+        self.irqs.nr_irqs = self.architecture.nr_irqs(self.cpus)
         self.pci = Pci(
             self.devices,
             PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),

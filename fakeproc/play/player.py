@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from errno import errorcode
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fakeproc.access_record import escaped
 from fakeproc.journal import in_seconds
@@ -26,26 +26,13 @@ if TYPE_CHECKING:
     from fakeproc.play.schema import Count, Needs, Scenario, Step
     from fakeproc.play.target import Target
 
-__all__ = ["Player", "Programs", "StepFailed", "missing_needs"]
+__all__ = ["Player", "StepFailed", "missing_needs"]
 
 _POLL_S = 0.02  # how often a real clock is looked at
 
 
 class StepFailed(Exception):  # noqa: N818 - what it is called by who reads it
     """An expectation that was not met; the message names the step and what came instead."""
-
-
-class Programs(Protocol):
-    """How programs run in the guest that is played on."""
-
-    def run(self, command: str) -> tuple[int, str]:
-        """Run a shell command to its end: its exit status and what it printed."""
-
-    def start(self, name: str, command: str) -> None:
-        """Start a program."""
-
-    def stop(self, name: str) -> None:
-        """End a program.  Raises PlayError where it had ended by itself."""
 
 
 class _Planned(NamedTuple):
@@ -61,9 +48,7 @@ class Player:
 
     scenario: Scenario
     target: Target
-    programs: Programs | None = None
     on_step: Callable[[int, int, Moment], None] = lambda _done, _all, _moment: None
-    sleep: Callable[[float], None] = time.sleep
 
     def play(self) -> int:
         """Make all steps, and return how many.  Raises StepFailed and PlayError."""
@@ -95,7 +80,7 @@ class Player:
             self.target.write("/host/clock", f"advance to {in_seconds(self._origin + instant)}\n")
             return
         while (left := self._origin + instant - self._clock()[1]) >= 0:
-            self.sleep(max(left / SECOND, _POLL_S))
+            time.sleep(max(left / SECOND, _POLL_S))
 
     # -- Writes ----------------------------------------------------------------------
 
@@ -151,10 +136,8 @@ class Player:
             case "count":
                 assert step.count is not None  # noqa: S101 - it is the step's kind
                 self._check_number(moment, self._counted(step.count, moment), "the count")
-            case "mark":
-                self._marks[step.mark or ""] = state_of(self.target)
             case _:
-                self._program(moment)
+                self._marks[step.mark or ""] = state_of(self.target)
 
     def _read(self, moment: Moment) -> None:
         step, path = moment.step, self._expand(moment.step.read or "", moment)
@@ -220,24 +203,6 @@ class Player:
         if count.cpu is None:
             return sum(by_cpu.values())
         return int(by_cpu.get(self._expand(count.cpu, moment), 0))
-
-    # -- Programs --------------------------------------------------------------------
-
-    def _program(self, moment: Moment) -> None:
-        step = moment.step
-        if self.programs is None:
-            raise PlayError(f"{_name(moment)}: a program needs a mounted guest")
-        if step.start is not None:
-            self.programs.start(step.name or step.start, self._expand(step.start, moment))
-        elif step.stop is not None:
-            self.programs.stop(step.stop)
-        else:
-            status, output = self.programs.run(self._expand(step.run or "", moment))
-            if status != step.status:
-                raise _failure(
-                    moment, f"exit status {status}, expected {step.status}: {output.rstrip()!r}"
-                )
-            self._check_text(moment, output, "the output")
 
     def _expand(self, text: str, moment: Moment) -> str:
         try:

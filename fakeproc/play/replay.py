@@ -15,8 +15,6 @@ from fakeproc.timeline import Clock
 from fakeproc.vfs.namespace import Namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fakeproc.journal import Entry, Saved
 
 __all__ = ["Difference", "Played", "play_again"]
@@ -49,13 +47,11 @@ class Played(NamedTuple):
 def play_again(
     saved: Saved,
     profile: Profile | None = None,
-    on_entry: Callable[[int, int, Namespace], None] = lambda _done, _all, _files: None,
 ) -> Played:
     """Play a journal on a new machine, as fast as it goes, to the moment it was taken at.
 
-    `profile` is another profile than the journal's own; `on_entry` is called
-    after each request from outside.  Raises JournalError where the journal does
-    not begin at the boot, or its profile is not one of this version's.
+    `profile` is another profile than the journal's own.  Raises JournalError where
+    the journal does not begin at the boot, or its profile is not one of this version's.
     """
     if saved.journal.missing:
         raise JournalError(f"the journal cannot be played: {saved.journal.missing}")
@@ -74,7 +70,6 @@ def play_again(
         machine.timeline.clock.forward_to(entry.instant)
         machine.catch_up()
         _make(files, entry)
-        on_entry(at + 1, len(entries), files)
     machine.timeline.clock.forward_to(saved.now)
     machine.catch_up()
     return Played(machine, files, _compared(entries, [*machine.journal.entries]))

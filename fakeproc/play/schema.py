@@ -27,9 +27,11 @@ from __future__ import annotations
 
 import errno as errnos
 import re
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fakeproc.defaults import MAX_CPUS, MAX_SEED, ClockKind
 
 __all__ = ["MAX_STEPS", "Count", "Needs", "Scenario", "Step"]
 
@@ -82,12 +84,6 @@ class Step(_Table):
     read: str | None = Field(default=None, description="a file to read")
     count: Count | None = Field(default=None, description="interrupts to count")
     mark: str | None = Field(default=None, description="remember all counts under this name")
-    run: str | None = Field(
-        default=None, description="a shell command that runs in the guest and ends"
-    )
-    start: str | None = Field(default=None, description="a program to start in the guest")
-    name: str | None = Field(default=None, description="what `stop` calls the program")
-    stop: str | None = Field(default=None, description="end the program of this name")
     steps: tuple[Step, ...] = Field(default=(), description="steps to make one after the other")
 
     errno: str | None = Field(
@@ -101,7 +97,6 @@ class Step(_Table):
     matches: str | None = Field(default=None, description="a regular expression found in the text")
     at_least: float | None = Field(default=None, description="the least number")
     at_most: float | None = Field(default=None, description="the largest number")
-    status: int = Field(default=0, ge=0, le=255, description="the exit status that `run` ends with")
 
     @property
     def kind(self) -> str:
@@ -141,19 +136,17 @@ class Step(_Table):
         if (self.times > 1) != (self.every is not None):
             raise ValueError("every and times go together")
         for key in _TEXT_EXPECTATIONS:
-            if getattr(self, key) is not None and self.kind not in {"read", "run"}:
-                raise ValueError(f"{key} goes with read or run")
+            if getattr(self, key) is not None and self.kind != "read":
+                raise ValueError(f"{key} goes with read")
         for key in ("at_least", "at_most"):
             if getattr(self, key) is not None and self.kind not in {"read", "count"}:
                 raise ValueError(f"{key} goes with read or count")
         if self.errno is not None and self.kind not in {"write", "read"}:
             raise ValueError("errno goes with write or read")
-        if self.name is not None and self.kind != "start":
-            raise ValueError("name goes with start")
         return self
 
 
-_KINDS = ("write", "read", "count", "mark", "run", "start", "stop", "steps")
+_KINDS = ("write", "read", "count", "mark", "steps")
 _TEXT_EXPECTATIONS = ("equals", "contains", "lacks", "matches")
 
 
@@ -161,14 +154,13 @@ class Needs(_Table):
     """What a machine must have for the scenario to make sense."""
 
     classes: tuple[str, ...] = Field(default=(), description="classes of devices that it has")
-    cpus: int = Field(default=1, ge=1, le=8192, description="at least so many CPUs online")
+    cpus: int = Field(default=1, ge=1, le=MAX_CPUS, description="at least so many CPUs online")
     idle_cpu: bool = Field(default=False, description="a CPU that no channel interrupts")
     free_relids: bool = Field(default=False, description="room for another device")
     subchannels: bool = Field(default=False, description="a network adapter with sub-channels")
     retargeting: bool = Field(default=False, description="a host that moves channels")
     series: bool | None = Field(default=None, description="whether the series is applied")
     hibernation: bool = Field(default=False, description="a host that lets it hibernate")
-    programs: tuple[str, ...] = Field(default=(), description="programs that must be installed")
 
 
 class Scenario(_Table):
@@ -178,21 +170,10 @@ class Scenario(_Table):
     profile: str | None = Field(default=None, description="the machine, where none is chosen")
     kernel: str | None = Field(default=None, description="the kernel, where none is chosen")
     cpus: int | None = Field(
-        default=None, ge=1, le=8192, description="the CPUs, where none are chosen"
+        default=None, ge=1, le=MAX_CPUS, description="the CPUs, where none are chosen"
     )
-    seed: int | None = Field(default=None, ge=0, lt=1 << 63, description="the seed of all chance")
-    clock: Literal["manual", "real"] = Field(
-        default="manual", description="the clock of its own guest"
-    )
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="the seed of all chance")
+    clock: ClockKind = Field(default="manual", description="the clock of its own guest")
     needs: Needs = Field(default=Needs(), description="what the machine must have")
     names: dict[str, str] = Field(default={}, description="names of devices, by class")
     steps: tuple[Step, ...] = Field(min_length=1, description="what happens")
-
-    @property
-    def runs_programs(self) -> bool:
-        """Whether it needs a mounted guest."""
-        return _has_programs(self.steps)
-
-
-def _has_programs(steps: tuple[Step, ...]) -> bool:
-    return any(step.run or step.start or _has_programs(step.steps) for step in steps)

@@ -16,30 +16,22 @@ class Abi:
     audit: int
     numbers: dict[str, int]
 
-    @property
-    def names(self) -> dict[int, str]:
-        """The name of each number."""
-        return {number: name for name, number in self.numbers.items()}
-
 
 _X86_64 = Abi(
     0xC000_003E,
     {
         "poll": 7,
-        "ioctl": 16,
         "select": 23,
         "nanosleep": 35,
         "getitimer": 36,
         "alarm": 37,
         "setitimer": 38,
-        "socket": 41,
         "rt_sigtimedwait": 128,
         "rt_sigqueueinfo": 129,
         "execve": 59,
         "uname": 63,
         "gettimeofday": 96,
         "sysinfo": 99,
-        "times": 100,
         "statfs": 137,
         "fstatfs": 138,
         "settimeofday": 164,
@@ -77,7 +69,6 @@ _AARCH64 = Abi(
     0xC000_00B7,
     {
         "epoll_pwait": 22,
-        "ioctl": 29,
         "statfs": 43,
         "fstatfs": 44,
         "pselect6": 72,
@@ -100,13 +91,11 @@ _AARCH64 = Abi(
         "sched_getaffinity": 123,
         "rt_sigtimedwait": 137,
         "rt_sigqueueinfo": 138,
-        "times": 153,
         "uname": 160,
         "getcpu": 168,
         "gettimeofday": 169,
         "settimeofday": 170,
         "sysinfo": 179,
-        "socket": 198,
         "execve": 221,
         "seccomp": 277,
         "execveat": 281,

@@ -12,7 +12,7 @@ from errno import EINVAL
 from typing import TYPE_CHECKING
 
 from fakeproc.syscalls import memory
-from fakeproc.timeline import SECOND
+from fakeproc.timeline import MICROSECOND, SECOND
 
 if TYPE_CHECKING:
     from fakeproc.syscalls.listener import Call
@@ -25,7 +25,6 @@ REAL_TIME_CLOCKS = (0, 5, 8, 11)  # REALTIME, _COARSE, _ALARM, TAI
 CLOCKS = (*REAL_TIME_CLOCKS, 1, 4, 6, 7, 9)  # MONOTONIC, _RAW, _COARSE, BOOTTIME, _ALARM
 
 _PAIR = struct.Struct("qq")
-_MICRO = 1_000
 
 
 def read_timespec(tid: int, address: int) -> int:
@@ -39,9 +38,9 @@ def read_timespec(tid: int, address: int) -> int:
 def read_timeval(tid: int, address: int) -> int:
     """A `struct timeval`, in ns.  Raises OSError EFAULT, EINVAL."""
     seconds, microseconds = _PAIR.unpack(memory.read(tid, address, _PAIR.size))
-    if seconds < 0 or not 0 <= microseconds < SECOND // _MICRO:
+    if seconds < 0 or not 0 <= microseconds < SECOND // MICROSECOND:
         raise OSError(EINVAL, os.strerror(EINVAL))
-    return int(seconds * SECOND + microseconds * _MICRO)
+    return int(seconds * SECOND + microseconds * MICROSECOND)
 
 
 def timespec(nanoseconds: int, unit: int = 1) -> bytes:
@@ -77,7 +76,7 @@ class Clocks:
         """`gettimeofday(timeval, timezone)`: the time zone is UTC."""
         value, zone = call.arguments[:2]
         if value:
-            memory.write(call.tid, value, timespec(self.now(0), _MICRO))
+            memory.write(call.tid, value, timespec(self.now(0), MICROSECOND))
         if zone:
             memory.write(call.tid, zone, bytes(8))
         return 0

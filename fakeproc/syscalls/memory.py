@@ -49,10 +49,10 @@ def _transfer(
         raise OSError(EFAULT, os.strerror(EFAULT))
 
 
-def read_text(tid: int, address: int, limit: int = _PAGE) -> bytes:
+def read_text(tid: int, address: int) -> bytes:
     """A string that ends with a zero (`strncpy_from_user`).  Raises OSError EFAULT."""
     text = b""
-    while len(text) < limit:
+    while len(text) < _PAGE:
         # A page at a time: what follows the string may not be there.
         step = _PAGE - (address + len(text)) % _PAGE
         piece, zero, _ = read(tid, address + len(text), step).partition(b"\0")

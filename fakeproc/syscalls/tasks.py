@@ -36,10 +36,7 @@ class Task(NamedTuple):
 
     tid: int
     tgid: int
-    state: str
     parent: int
-    group: int
-    session: int
     started: int
 
 
@@ -51,15 +48,7 @@ def task(tid: int) -> Task | None:
     except OSError:  # it has ended, between open and read too
         return None
     fields = text.rpartition(b")")[2].split()
-    return Task(
-        tid,
-        int(status),
-        fields[0].decode(),
-        int(fields[1]),
-        int(fields[2]),
-        int(fields[3]),
-        int(fields[19]),
-    )
+    return Task(tid, int(status), int(fields[1]), int(fields[19]))
 
 
 def _field(tid: int, name: bytes) -> bytes:

@@ -18,7 +18,7 @@ from fakeproc.syscalls.abi import native
 from fakeproc.syscalls.clocks import CLOCKS, timespec
 from fakeproc.syscalls.tasks import contents, task
 from fakeproc.syscalls.verdict import Handler, Verdict
-from fakeproc.timeline import SECOND
+from fakeproc.timeline import MICROSECOND, SECOND
 
 if TYPE_CHECKING:
     from fakeproc.syscalls.clocks import Clocks
@@ -32,7 +32,6 @@ _MONOTONIC = 1
 _ABSTIME = 1  # TIMER_ABSTIME and TFD_TIMER_ABSTIME
 _SIGEV_SIGNAL, _SIGEV_NONE, _SIGEV_THREAD_ID = 0, 1, 4
 _SI_TIMER = -2
-_MICRO = 1_000
 _PAIRS = struct.Struct("4q")  # interval and value: `struct itimerspec`, `struct itimerval`
 _SIGEVENT = struct.Struct("Qiii")
 _SIGINFO = struct.Struct("iii4xiiQ96x")  # signo, errno, code; timer, overrun, value
@@ -142,13 +141,13 @@ class Timers:
         interval, value = _itimerval(call.tid, new) if new else (0, 0)
         before = self._itimer(call.tgid, interval, value)
         if old:
-            memory.write(call.tid, old, b"".join(timespec(time, _MICRO) for time in before))
+            memory.write(call.tid, old, b"".join(timespec(time, MICROSECOND) for time in before))
         return 0
 
     def getitimer(self, call: Call) -> int:
         """`getitimer(ITIMER_REAL, value)`."""
         left = self._left(self._timers.get((call.tgid, "real", 0)))
-        memory.write(call.tid, call.arguments[1], b"".join(timespec(t, _MICRO) for t in left))
+        memory.write(call.tid, call.arguments[1], b"".join(timespec(t, MICROSECOND) for t in left))
         return 0
 
     def _itimer(self, tgid: int, interval: int, value: int) -> tuple[int, int]:
@@ -254,7 +253,7 @@ def _itimerspec(tid: int, address: int) -> tuple[int, int]:
 
 
 def _itimerval(tid: int, address: int) -> tuple[int, int]:
-    return _pairs(tid, address, _MICRO)
+    return _pairs(tid, address, MICROSECOND)
 
 
 def _pairs(tid: int, address: int, unit: int) -> tuple[int, int]:

@@ -32,7 +32,7 @@ _libc.ptrace.restype = ctypes.c_long
 # include/uapi/linux/ptrace.h and wait.h.
 _SEIZE, _INTERRUPT, _SYSCALL, _DETACH = 0x4206, 0x4207, 24, 17
 _TRACE_SYSGOOD, _TRACE_EXEC = 0x01, 0x10
-_EVENT_EXEC, _EVENT_STOP = 4, 128
+_EVENT_EXEC = 4
 _SYSCALL_STOP = SIGTRAP | 0x80
 _WALL = 0x4000_0000
 

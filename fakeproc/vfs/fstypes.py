@@ -23,8 +23,7 @@ class FileSystemType:
     fails that this file system does not have.
     `declared_size`: st_size in bytes where the attribute says nothing else; None
     where it is the length of the text.  `gone` is what reading and writing an open file
-    gives once its device has gone away, `unwritable` what writing a file gives
-    that has no store.  Of one write(2) at most `largest_write` bytes are taken;
+    gives once its device has gone away.  Of one write(2) at most `largest_write` bytes are taken;
     `ignores_empty_writes`: of 0 bytes no store hears (`fs/sysfs/file.c: sysfs_kf_write`).
     `writes_move`: a write moves the position (`fs/kernfs/file.c`).
     `new_names_are_enoent`: a name that is not there is ENOENT before anybody asks
@@ -35,7 +34,6 @@ class FileSystemType:
     of_the_guest: bool
     block_size: int
     gone: int
-    unwritable: int
     declared_size: int | None
     largest_write: int | None
     ignores_empty_writes: bool
@@ -49,7 +47,6 @@ PROCFS = FileSystemType(
     of_the_guest=True,
     block_size=1024,
     gone=errno.EIO,
-    unwritable=errno.EIO,
     declared_size=None,
     largest_write=None,
     ignores_empty_writes=False,
@@ -77,26 +74,13 @@ PROCFS = FileSystemType(
 # As procfs reports it: nearly every file is 0 bytes long, and sendfile(2) copies nothing.
 PROCFS_OF_NO_SIZE = replace(PROCFS, declared_size=0)
 
-HOST = FileSystemType(
-    name="host",
-    of_the_guest=False,
-    block_size=PROCFS.block_size,
-    gone=PROCFS.gone,
-    unwritable=PROCFS.unwritable,
-    declared_size=None,
-    largest_write=None,
-    ignores_empty_writes=False,
-    writes_move=False,
-    new_names_are_enoent=True,
-    refusals=PROCFS.refusals,
-)
+HOST = replace(PROCFS, name="host", of_the_guest=False)
 
 SYSFS = FileSystemType(
     name="sys",
     of_the_guest=True,
     block_size=4096,
     gone=errno.ENODEV,
-    unwritable=errno.EIO,
     declared_size=4096,
     largest_write=4096,
     ignores_empty_writes=True,

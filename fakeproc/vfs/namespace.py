@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Namespace", "file_systems"]
 
-_LONGEST_CHAIN_OF_LINKS = 40  # `include/linux/namei.h: MAXSYMLINKS`
+_MAXSYMLINKS = 40  # include/linux/namei.h
 _LARGE = 1 << 16  # bytes, of the buffer that programs read into
 
 Names: TypeAlias = list[str]
@@ -158,7 +158,7 @@ class Namespace:
             below = directory.lookup(name)
             if isinstance(below, Symlink) and (waiting or follow_last):
                 links += 1
-                if links > _LONGEST_CHAIN_OF_LINKS:
+                if links > _MAXSYMLINKS:
                     raise _error(errno.ELOOP)
                 waiting += below.target.split("/")[::-1]
                 if below.target.startswith("/"):

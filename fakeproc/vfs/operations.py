@@ -231,7 +231,7 @@ class Operations(Refusals):
 
     def _store(self, node: Attribute, data: bytes) -> int | None:
         if node.store is None:
-            raise OSError(self.fstype.unwritable, "this file takes no writes")
+            raise OSError(errno.EIO, "this file takes no writes")
         return node.store(data)
 
     def _still_there(self, file: OpenFile) -> Attribute:

@@ -16,6 +16,7 @@ from fakeproc.files.host.moments import moment_of
 from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.guest.pci.functions import MODELS
+from fakeproc.host.devices import MAX_RELID
 from fakeproc.host.faults import Fault
 from fakeproc.machine import Machine
 from fakeproc.protocol.classes import CLASS_GUIDS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from fakeproc.host.devices import HostChannel
 
 __all__ = [
-    "CLASS_NAMES",
     "accesses_command",
     "clock_command",
     "ethtool_command",
@@ -43,12 +43,12 @@ __all__ = [
 Action: TypeAlias = Callable[[], object]
 Command: TypeAlias = Callable[[Machine, list[str]], Action]
 
-CLASS_NAMES = {guid: name for name, guid in CLASS_GUIDS.items()}
 MAX_COUNT = 1 << 32
 MAX_RATE = 1e9  # a second
 MAX_CLOCK_RATE = 1e6
 MAX_SECONDS = 1e9
-MAX_PID = 1 << 22  # include/linux/threads.h: PID_MAX_LIMIT
+PID_MAX_LIMIT = 1 << 22  # include/linux/threads.h
+MAX_DESCRIPTOR = 1 << 22
 PROGRAM_DESCRIPTORS = ("listener", "uevents")
 LONGEST_NUMBER = 20  # digits
 LONGEST_QUOTE = 60  # characters
@@ -110,8 +110,12 @@ def _one_of(word: str, words: tuple[str, ...]) -> str:
     return word
 
 
+def _irq(word: str) -> int:
+    return _whole(word.removeprefix("irq"), "an IRQ", 0, 1 << 20)
+
+
 def _channel(machine: Machine, word: str) -> HostChannel:
-    relid = _whole(word, "a relid", 1, 2047)
+    relid = _whole(word, "a relid", 1, MAX_RELID)
     channel = machine.host.relids.taken.get(relid)
     if channel is None:
         raise ValueError(f"no channel has relid {relid}")
@@ -152,7 +156,7 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
             raise ValueError("timers are steady")
         return lambda: host.sources.set_timers(rate)
     if who.startswith("irq"):
-        irq = _whole(who.removeprefix("irq"), "an IRQ", 0, 1 << 20)
+        irq = _irq(who)
         desc = machine.kernel.irqs.descs.get(irq)
         if desc is None or desc.chip is machine.kernel.vmbus.chip:
             raise ValueError(f"there is no IRQ {irq} that is not a channel's")
@@ -199,8 +203,8 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
     device = inventory.plan(
         words[0],
         None if guid is None else _guid(guid),
-        None if relid is None else _whole(relid, "a relid", 1, 2047),
-        _whole(options.get("subchannels", "0"), "a number of sub-channels", 0, 2046),
+        None if relid is None else _whole(relid, "a relid", 1, MAX_RELID),
+        _whole(options.get("subchannels", "0"), "a number of sub-channels", 0, MAX_RELID - 1),
         _one_of(options.get("pci", "nic"), tuple(MODELS)),
     )
     return lambda: inventory.offer(device)
@@ -368,7 +372,7 @@ def _affinity_fault(machine: Machine, name: str, words: list[str]) -> Action:
     errno = AFFINITY_ERRNOS[_one_of(name, tuple(AFFINITY_ERRNOS))]
     irq = None
     if words and words[0].startswith("irq"):
-        irq = _whole(words[0].removeprefix("irq"), "an IRQ", 0, 1 << 20)
+        irq = _irq(words[0])
         if irq not in machine.kernel.irqs.descs:
             raise ValueError(f"the guest has no IRQ {irq}")
         words = words[1:]
@@ -379,12 +383,12 @@ def _affinity_fault(machine: Machine, name: str, words: list[str]) -> Action:
 
 def programs_command(machine: Machine, words: list[str]) -> Action:
     """`PID [listener=FD [uevents=FD]]`: what a process has open, for the daemon to take."""
-    pid = _whole(words[0], "a process", 1, MAX_PID)
+    pid = _whole(words[0], "a process", 1, PID_MAX_LIMIT)
     descriptors = {}
     for word in words[1:]:
         name, _, number = word.partition("=")
         _one_of(name, PROGRAM_DESCRIPTORS)
-        descriptors[name] = _whole(number, "a descriptor", 0, MAX_PID)
+        descriptors[name] = _whole(number, "a descriptor", 0, MAX_DESCRIPTOR)
 
     def admit() -> None:
         if machine.admit is None:

@@ -211,5 +211,5 @@ def profile_show(machine: Machine) -> str:
 
 @CONSOLE.show(name="state.json")
 def state_show(machine: Machine) -> str:
-    """The whole state of guest and host; the schema is in `host_state`."""
+    """The whole state of guest and host; the schema is in `files/host/state.py`."""
     return json.dumps(state(machine), indent=1) + "\n"

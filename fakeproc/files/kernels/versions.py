@@ -7,7 +7,7 @@ is in `fakeproc/personality.py`; a version has a row in both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fakeproc.files.kernels import hotplug_states as states
@@ -48,7 +48,7 @@ class Shown:
     # channels/<relid>
     ring_is_attribute: bool  # `ring` belongs to the group
     index_is_unsigned: bool  # out_read_index and out_write_index
-    vulnerabilities: frozenset[str] = field(default=frozenset())  # that no processor here has
+    vulnerabilities: frozenset[str]  # that no processor here has
 
 
 # In Debian's 6.1 as recorded, by way of the stable kernels; all later kernels have them.

@@ -100,14 +100,7 @@ class _Table:
             cells = self._cells(counts, b"%10u ")
             return layout.ipi_label(row.label, width) + cells + layout.ipi_gap + text
         cells = self._cells(counts, layout.arch_cell)
-        return b"%*s%s%s%s%s" % (
-            width,
-            label,
-            layout.arch_label_end,
-            cells,
-            layout.arch_gap,
-            text,
-        )
+        return b"%*s%s%s  %s" % (width, label, layout.arch_label_end, cells, text)
 
     def _cells(self, counts: Mapping[int, int], cell: bytes) -> bytes:
         """One cell for each online CPU."""

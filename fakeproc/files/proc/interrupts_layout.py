@@ -33,7 +33,7 @@ class Layout:
 
     least_width = 3
     label_end, cell = b": ", b"%10u "  # of an IRQ's row
-    arch_label_end, arch_cell, arch_gap = b": ", b"%10u ", b"  "
+    arch_label_end, arch_cell = b": ", b"%10u "
     ipi_gap = b"      "
 
     def label_width(self, kernel: Kernel) -> int:
@@ -61,12 +61,11 @@ class Spaced(Layout):
     label_end, cell = b":", b" %10u"
 
 
-class Aligned(Layout):
+class Aligned(Spaced):
     """Since v7.2, irq-core-2026-06-13: the chip stands on the left, as wide as the longest."""
 
     least_width = 4
-    label_end, cell = b":", b" %10u"
-    arch_label_end, arch_cell, arch_gap = b":", b" %10u", b"  "
+    arch_label_end, arch_cell = b":", b" %10u"
     ipi_gap = b" "
 
     def label_width(self, kernel: Kernel) -> int:

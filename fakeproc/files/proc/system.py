@@ -92,10 +92,9 @@ def meminfo_show(kernel: Kernel) -> str:
 def _direct_map(kernel: Kernel, total: int) -> Iterator[str]:
     """`arch/x86/mm/pat/set_memory.c: arch_report_meminfo`: how the kernel maps all memory."""
     small = min(total, SMALL_PAGES_KIB)
-    giga = (total - small) // (1 << 20) - 1 if has_giga_pages(kernel) else -1
     sizes = {"DirectMap4k": small, "DirectMap2M": total - small}
     if has_giga_pages(kernel):
-        sizes["DirectMap1G"] = max(0, giga) << 20
+        sizes["DirectMap1G"] = max(0, (total - small) // (1 << 20) - 1) << 20
         sizes["DirectMap2M"] -= sizes["DirectMap1G"]
     for name, kib in sizes.items():
         yield _line(name, kib)

@@ -102,11 +102,9 @@ def _driver(kernel: Kernel, bus: Bus[Any], name: str) -> Directory | None:
         return None
     if not isinstance(driver.sd, Directory):
         it = BusDriver(kernel, driver)
-        groups = [DRIVER.on(it, driver)]
-        if driver.bind_attributes:
-            groups.append(BINDING.on(it, driver))
+        groups = (DRIVER.on(it, driver), BINDING.on(it, driver))
         devices = links(driver.path, driver.devices)
-        driver.sd = extended(kernel, driver, Directory(tuple(groups), listings=(devices,)))
+        driver.sd = extended(kernel, driver, Directory(groups, listings=(devices,)))
     return driver.sd
 
 

@@ -32,7 +32,7 @@ def list_size(kernel: Kernel) -> int:
     return max(PAGE_SIZE, kernel.profile.kernel.max_cpus * 7 // 2)
 
 
-NO_CLUSTER = 0xFFFF  # BAD_APICID
+BAD_APICID = 0xFFFF  # no cluster: arch/x86/include/asm/apicdef.h
 
 
 class CpuCache(NamedTuple):
@@ -98,7 +98,7 @@ def cluster_id_show(it: Cpu) -> str:
     """The first APIC ID of those that share the second-level cache."""
     level_2 = _level_2(it)
     if level_2 is None:
-        return f"{NO_CLUSTER}\n"
+        return f"{BAD_APICID}\n"
     return f"{it.cpu - it.cpu % level_2.shared.bit_count()}\n"
 
 

@@ -40,7 +40,6 @@ class DeviceOf(NamedTuple):
 
 
 DEVICE = Attributes[DeviceOf]()
-NUMBERED = Attributes[DeviceOf]()
 
 _OWN: dict[type[Kobject], Callable[[Kernel, Kobject], Directory]] = {}
 
@@ -94,12 +93,6 @@ def uevent_store(it: DeviceOf, data: bytes) -> None:
     it.kernel.devices.uevent(it.device, *synthetic_uevent(data))
 
 
-@NUMBERED.show
-def dev_show(it: DeviceOf) -> str:
-    """Major and minor number of its node in /dev."""
-    return f"{it.device.devt}\n"
-
-
 def directory_of(kernel: Kernel, kobject: Kobject) -> Directory:
     """The directory of a kobject; what lies in it is looked up when it is asked for."""
     if not isinstance(kobject.sd, Directory):
@@ -126,8 +119,6 @@ def _device(kernel: Kernel, device: Device, children: Listing) -> Directory:
 
     it = DeviceOf(kernel, device)
     groups = [DEVICE.on(it, device)]
-    if device.devt is not None:
-        groups.append(NUMBERED.on(it, device))
     entries: dict[str, Node | Callable[[], Node | None]] = {
         "driver": driver,
     }

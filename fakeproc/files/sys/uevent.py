@@ -16,8 +16,8 @@ _ARGUMENTS = re.compile(
     rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?: %(word)b=%(word)b)*+"
     % {b"word": _ALNUM}
 )
-_VARIABLES = 64  # UEVENT_NUM_ENVP
-_BUFFER = 2048  # UEVENT_BUFFER_SIZE
+_UEVENT_NUM_ENVP = 64  # include/linux/kobject.h
+_UEVENT_BUFFER_SIZE = 2048
 
 
 class SyntheticUevent(NamedTuple):
@@ -46,7 +46,7 @@ def synthetic_uevent(data: bytes) -> SyntheticUevent:
     uuid, *variables = arguments.split(b" ")
     size = len(b"SYNTH_UUID=\0") + len(uuid)
     size += sum(len(b"SYNTH_ARG_\0") + len(variable) for variable in variables)
-    if len(variables) >= _VARIABLES or size > _BUFFER:
+    if len(variables) >= _UEVENT_NUM_ENVP or size > _UEVENT_BUFFER_SIZE:
         raise OSError(EINVAL, "more uevent action arguments than an event can hold")
     sent = {"SYNTH_UUID": uuid.decode("latin-1")}
     for variable in variables:

@@ -15,9 +15,7 @@ from fakeproc.guest.kernel import Kernel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fakeproc.guest.hv.channel import VmbusDevice
     from fakeproc.guest.hv.ring import Ring
-    from fakeproc.guest.kernel import Kernel
     from fakeproc.protocol.messages import Monitor
 
 __all__: list[str] = []

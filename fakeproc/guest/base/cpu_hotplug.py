@@ -34,7 +34,6 @@ CPUHP_ONLINE = 236  # the last state, as x86 kernels 6.1 to 7.2 number them
 class _State(NamedTuple):
     """`struct cpuhp_step`."""
 
-    name: str
     startup: Callable[[int], None] | None
     teardown: Callable[[int], Sleeper[None]] | None
 
@@ -91,7 +90,7 @@ class Hotplug:
         state is one of those called `…:starting`.
         """
         states = self._starting if name.endswith(":starting") else self._online
-        states.append(_State(name, startup, teardown))
+        states.append(_State(startup, teardown))
 
     # What sysfs shows
 

@@ -11,7 +11,6 @@ set exactly while the device is in `driver.devices`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from errno import EEXIST
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,7 +19,7 @@ from fakeproc.timeline import Mutex
 if TYPE_CHECKING:
     from fakeproc.timeline import Sleeper
 
-__all__ = ["Bus", "Class", "Device", "DeviceDriver", "DeviceNumber", "Kobject"]
+__all__ = ["Bus", "Class", "Device", "DeviceDriver", "Kobject"]
 
 D = TypeVar("D", bound="Device")
 
@@ -61,19 +60,6 @@ class Class:
         self.devices: dict[str, Device] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceNumber:
-    """`dev->devt`, and the name of the node in /dev."""
-
-    major: int
-    minor: int
-    node: str
-    block: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.major}:{self.minor}"
-
-
 class Device(Kobject):
     """`struct device`.
 
@@ -93,13 +79,11 @@ class Device(Kobject):
         *,
         bus: Bus[Any] | None = None,
         class_: Class | None = None,
-        devt: DeviceNumber | None = None,
     ) -> None:
         super().__init__(name, parent)
         self.parent = parent
         self.bus = bus
         self.class_ = class_
-        self.devt = devt
         self.driver: DeviceDriver | None = None
         self.drvdata: object = None
         self.dead = False  # `dev->p->dead`: it is going, and no driver may have it any more
@@ -122,10 +106,6 @@ class Device(Kobject):
     def uevent_variables(self) -> dict[str, str]:
         """`dev_uevent`: what its uevents say of it, and its file `uevent` shows."""
         variables: dict[str, str] = {}
-        if self.devt is not None:
-            variables["MAJOR"] = str(self.devt.major)
-            variables["MINOR"] = str(self.devt.minor)
-            variables["DEVNAME"] = self.devt.node
         if self.type_name is not None:
             variables["DEVTYPE"] = self.type_name
         if self.driver is not None:
@@ -134,13 +114,7 @@ class Device(Kobject):
 
 
 class DeviceDriver(Kobject):
-    """`struct device_driver`: `bus` is set as long as it is registered.
-
-    `bind_attributes` is whether user space may bind and unbind
-    (`suppress_bind_attrs` is the opposite).
-    """
-
-    bind_attributes = True
+    """`struct device_driver`: `bus` is set as long as it is registered."""
 
     def __init__(self, name: str, bus: Bus[Any] | None = None) -> None:
         super().__init__(name)

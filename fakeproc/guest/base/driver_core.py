@@ -50,14 +50,13 @@ class DriverCore:
                 yield from self._try(driver, device)
 
     def _try(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
-        yield from device.lock.acquire()
-        try:
-            if device.driver is None and not device.dead:
+        with (yield from device.lock.acquire()):
+            if device.driver is not None or device.dead:
+                return
+            try:
                 yield from self._really_probe(driver, device)
-        except OSError:
-            return  # the bus has said so in the log
-        finally:
-            device.lock.release()
+            except OSError:
+                return  # the bus has said so in the log
 
     def _really_probe(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         device.driver = driver
@@ -75,8 +74,7 @@ class DriverCore:
         Raises OSError ENODEV where a `driver` is named and the device has
         another one, or none.
         """
-        yield from device.lock.acquire()
-        try:
+        with (yield from device.lock.acquire()):
             bound = device.driver
             if driver is not None and driver is not bound:
                 raise OSError(ENODEV, f"{device.name} is not bound to {driver.name}")
@@ -85,8 +83,6 @@ class DriverCore:
                 device.driver = device.drvdata = None
                 del bound.devices[device.name]
                 self._uevent(device, "unbind")
-        finally:
-            device.lock.release()
 
     # What user space asks for.  Each waits until the work is done, as the
     # write(2) that asks does.
@@ -105,15 +101,12 @@ class DriverCore:
         self._timeline.finish(self._bind(driver, device))
 
     def _bind(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
-        yield from device.lock.acquire()
-        try:
+        with (yield from device.lock.acquire()):
             if device.dead:
                 raise OSError(ENODEV, f"{device.name} is going")
             if device.driver is not None:
                 raise OSError(EBUSY, f"{device.name} is bound to {device.driver.name}")
             yield from self._really_probe(driver, device)
-        finally:
-            device.lock.release()
 
     def unbind(self, driver: DeviceDriver, name: str) -> None:
         """`unbind_store`; OSError ENODEV for a device that the driver does not have."""

@@ -193,15 +193,17 @@ class IrqCore:
         Raises OSError EINVAL without an online CPU, or what the chip raises or
         a fault has been armed for; then nothing has changed.
         """
-        if not mask & self._cpus.online:
-            raise OSError(EINVAL, "no CPU of the mask is online")
+        self._check_online(mask)
         self.affinity_faults.consume(desc.irq)
         self._set_affinity(desc, mask)
 
-    def _set_affinity(self, desc: IrqDesc, mask: int) -> None:
-        """`irq_set_affinity_locked`: at once, or with the next interrupt; all of `mask` is kept."""
+    def _check_online(self, mask: int) -> None:
         if not mask & self._cpus.online:
             raise OSError(EINVAL, "no CPU of the mask is online")
+
+    def _set_affinity(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_set_affinity_locked`: at once, or with the next interrupt; all of `mask` is kept."""
+        self._check_online(mask)
         if desc.chip.moves_at_once:
             self.program(desc, mask)
         else:
@@ -218,8 +220,7 @@ class IrqCore:
 
     def set_default_affinity(self, mask: int) -> None:
         """`default_affinity_write`; raises OSError EINVAL without an online CPU."""
-        if not mask & self._cpus.online:
-            raise OSError(EINVAL, "no CPU of the mask is online")
+        self._check_online(mask)
         self.default_affinity = mask
 
     def program(self, desc: IrqDesc, mask: int) -> None:
