@@ -74,7 +74,7 @@ class GuestTime:
             clock, now = machine.timeline.clock, machine.timeline.now
         if not clock.manual:
             return self._wake_all(now, clock.rate)
-        if not all_at_rest(supervisors, self._sleeps.tids, self._is_asked):
+        if not all_at_rest(supervisors, self._is_asked):
             self._pause = min(2 * self._pause, _LATER)
             return self._pause
         self._pause = _SOON

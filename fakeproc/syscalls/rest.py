@@ -13,24 +13,23 @@ __all__ = ["all_at_rest"]
 _RESTING = frozenset("STtZXI")
 
 
-def all_at_rest(
-    supervisors: Iterable[int], sleeping: set[int], is_asked: Callable[[], bool]
-) -> bool:
-    """Whether every thread below the `supervisors` sleeps, none until we answer it.
+def all_at_rest(supervisors: Iterable[int], is_asked: Callable[[], bool]) -> bool:
+    """Whether every thread below the `supervisors` sleeps, and none has asked for an answer.
 
-    `sleeping` are the threads that wait for us to wake them.  Looks twice, and in between
-    whether somebody is to be answered: a thread that was given a CPU since may have
-    woken another.
+    Looks twice, and in between whether somebody is to be answered: a thread that was
+    given a CPU since may have woken another.  Those that wait for us to wake them are
+    looked at, too: a signal may have woken one that has not run yet, and its call is
+    still a call that waits until it does.
     """
     watched = list(supervisors)
-    before = _activities(watched, sleeping)
+    before = _activities(watched)
     if before is None or is_asked():
         return False
-    return before == _activities(watched, sleeping)
+    return before == _activities(watched)
 
 
-def _activities(supervisors: list[int], sleeping: set[int]) -> dict[int, tuple[str, bytes]] | None:
-    """What each thread does that is not known to sleep; None if one does something."""
+def _activities(supervisors: list[int]) -> dict[int, tuple[str, bytes]] | None:
+    """What each thread does; None if one does something."""
     found = {}
     ours = os.getpid()
     for supervisor in supervisors:
@@ -38,8 +37,6 @@ def _activities(supervisors: list[int], sleeping: set[int]) -> dict[int, tuple[s
             if process == ours:
                 continue
             for tid in threads(process):
-                if tid in sleeping:
-                    continue
                 what = activity(tid)
                 if what is None:
                     continue

@@ -142,11 +142,6 @@ class Sleeps:
         return self._sleeps[0][0] if self._sleeps else None
 
     @property
-    def tids(self) -> set[int]:
-        """The threads that wait."""
-        return {sleep.call.tid for _, _, sleep in self._sleeps}
-
-    @property
     def wait_for_more(self) -> bool:
         """Whether one waits for something besides time."""
         return any(sleep.descriptors or sleep.word or sleep.signals for _, _, sleep in self._sleeps)

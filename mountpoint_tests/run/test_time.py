@@ -206,6 +206,14 @@ def test_tools_that_wait_between_looks(any_run, command, lines) -> None:
     assert float(out.split()[-1]) - before == pytest.approx(waited, abs=1.5)
 
 
+def test_a_signal_ends_a_sleep_before_any_time_passes(run) -> None:
+    """Time once went on while the program that the signal had woken had not run yet."""
+    uptime = "cut -d' ' -f1 /proc/uptime"
+    sleeps = "for i in $(seq 40); do timeout 1 sleep 100 || :; done"
+    before, after = run.shell(f"{uptime}; {sleeps}; {uptime}", ["--clock=manual"]).split()
+    assert float(after) - float(before) == 40
+
+
 HOUR = """\
 echo all 500 poisson > $FAKEPROC/host/traffic
 echo on > $FAKEPROC/host/accesses
