@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from fakeproc.personality import Personality
     from fakeproc.timeline import Sleeper, Timeline
 
-__all__ = ["Vmbus"]
+__all__ = ["PACKET_BYTES", "Vmbus"]
 
 PACKET_BYTES = 64  # bytes that a packet takes in a ring, on the average
 
