@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -30,6 +32,17 @@ for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(signum, lambda _signum, _frame: None)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def load_page_maker(name: str) -> ModuleType:
+    """A module of docs/, which is no package: the others there find it under this name."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "docs" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 # Waits until whoever holds its standard input has ended, however, and unmounts what is left.

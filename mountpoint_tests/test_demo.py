@@ -1,4 +1,4 @@
-"""scripts/demo: what it shows is what the README prints, and nothing of it stays."""
+"""scripts/demo: what it shows is what the documentation prints, and nothing of it stays."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def stripped(text: str) -> list[str]:
 def test_the_readme_has_what_the_demo_prints(demo: Demo) -> None:
     done = demo.run()
     assert done.returncode == 0, done.stdout
-    transcript = TRANSCRIPT.search((REPOSITORY / "README.md").read_text())
+    transcript = TRANSCRIPT.search((REPOSITORY / "docs/demonstration.md").read_text())
     assert transcript
     assert stripped(done.stdout) == stripped(transcript[1])
 

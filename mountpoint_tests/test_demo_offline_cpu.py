@@ -1,4 +1,4 @@
-"""scripts/demo-offline-cpu: what it shows is what the README prints, and nothing of it stays."""
+"""scripts/demo-offline-cpu: it shows what the documentation prints, and nothing of it stays."""
 
 from __future__ import annotations
 
@@ -79,8 +79,10 @@ def steps(transcript: str) -> list[Step]:
 def test_the_readme_has_what_it_prints(demo: Demonstration) -> None:
     done = demo.run()
     assert done.returncode == 0, done.stdout
-    transcript = TRANSCRIPT.search((REPOSITORY / "README.md").read_text())
-    assert transcript, "README.md has no block between the lines <!-- demo-offline-cpu -->"
+    transcript = TRANSCRIPT.search((REPOSITORY / "docs/explanation/offline.md").read_text())
+    assert transcript, (
+        "docs/explanation/offline.md has no block between the lines <!-- demo-offline-cpu -->"
+    )
     assert stripped(done.stdout) == stripped(transcript[1])
 
 

@@ -4,6 +4,7 @@
   lines behind `> ` belong to the command above. `...` stands for anything.
 - a block below `<!-- file: NAME -->` is written to that file; below `<!-- change: NAME -->`,
   it is a function that takes the place of the one of its name there.
+- `console demo` and the like are transcripts of scripts, each with a test of its own.
 - `python` without a file is run, and must end well.
 - a block below `<!-- not run: WHY -->` is not; nor is `text`, which is no code.
 """
@@ -116,6 +117,8 @@ class Reader:
                 path.write_text(changed(path.read_text(), text))
             elif block["key"] == "not run":
                 assert language == "console", "only what is typed may be left out"
+            elif language.startswith("console "):
+                continue  # the transcript of a script, which has a test of its own
             elif language == "console":
                 for step in steps(text):
                     self.type(step)

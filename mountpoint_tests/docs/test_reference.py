@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -10,29 +9,17 @@ import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from conftest import REPOSITORY, load_page_maker
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
 MAN = REPOSITORY / "man"
 
 
-def _load(name: str) -> ModuleType:
-    """A module of docs/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-facts = _load("facts")
-manpages = _load("manpages")
-reference = _load("reference")
+facts = load_page_maker("facts")
+manpages = load_page_maker("manpages")
+reference = load_page_maker("reference")
 
 
 # -- The site -----------------------------------------------------------------------
@@ -98,6 +85,50 @@ def test_what_is_said_by_hand_is_said_of_files_that_are_there() -> None:
     for pattern, notes in facts.hand_written().items():
         assert [path for path in paths if fnmatchcase(path, pattern)], pattern
         assert set(notes) <= {"reads", "writes", "differs", "written_by"}, pattern
+
+
+# What the kernel gives these files; <device> is the directory of a VMBus device.
+MODES = {
+    0o444: """
+        proc/interrupts proc/irq/<n>/effective_affinity proc/irq/<n>/effective_affinity_list
+        proc/irq/<n>/affinity_hint proc/irq/<n>/node proc/irq/<n>/spurious proc/stat proc/softirqs
+        proc/uptime proc/cpuinfo proc/version proc/cmdline proc/meminfo proc/vmstat proc/loadavg
+        sys/kernel/irq/<n>/per_cpu_count sys/kernel/irq/<n>/chip_name sys/kernel/irq/<n>/hwirq
+        sys/kernel/irq/<n>/type sys/kernel/irq/<n>/name sys/kernel/irq/<n>/wakeup
+        sys/bus/vmbus/hibernation <device>/channel_vp_mapping <device>/numa_node <device>/id
+        <device>/state <device>/class_id <device>/device_id <device>/modalias <device>/vendor
+        <device>/device <device>/out_read_index <device>/in_write_bytes_avail <device>/monitor_id
+        <device>/channels/<relid>/interrupts <device>/channels/<relid>/events
+        <device>/channels/<relid>/read_avail sys/devices/system/cpu/online
+        sys/devices/system/cpu/offline sys/devices/system/cpu/present
+        sys/devices/system/cpu/possible sys/devices/system/cpu/isolated
+        sys/devices/system/cpu/cpu<n>/topology/core_id
+        sys/devices/system/cpu/cpu<n>/cache/index<n>/size sys/devices/system/node/node<n>/cpulist
+        sys/devices/system/node/node<n>/meminfo
+    """,
+    0o644: """
+        proc/irq/default_smp_affinity sys/bus/vmbus/drivers_autoprobe <device>/driver_override
+        <device>/channels/<relid>/cpu sys/devices/system/cpu/cpu<n>/online
+        sys/devices/system/cpu/cpu<n>/hotplug/target
+    """,
+    0o200: """
+        sys/bus/vmbus/drivers_probe sys/bus/vmbus/drivers/<driver>/bind
+        sys/bus/vmbus/drivers/<driver>/unbind sys/bus/vmbus/drivers/<driver>/new_id
+        sys/bus/vmbus/drivers/<driver>/remove_id
+    """,
+}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=oct)
+def test_the_modes_of_files(mode: int) -> None:
+    files = facts.files()
+    paths = [path.replace("<device>", facts.DEVICE) for path in MODES[mode].split()]
+    assert [path for path in paths if set(files[path].modes) != {mode}] == []
+
+
+@pytest.mark.parametrize("name", ["smp_affinity", "smp_affinity_list"])
+def test_an_affinity_that_may_not_be_set_is_read_only_on_some_kernels(name: str) -> None:
+    assert set(facts.files()[f"proc/irq/<n>/{name}"].modes) == {0o644, 0o444}
 
 
 @pytest.mark.parametrize(
