@@ -126,6 +126,7 @@ class _Watched:
     name: str
     console: Console
     before: State
+    log_lines: int  # of the guest's log until then: its boot
 
 
 @dataclass
@@ -141,7 +142,7 @@ _SESSION_GUESTS = pytest.StashKey[_SessionGuests]()
 
 def _watch(item: pytest.Item, name: str, console: Console) -> _Watched:
     console.record()
-    watched = _Watched(name, console, console.state())
+    watched = _Watched(name, console, console.state(), len(console.log().splitlines()))
     item.stash.setdefault(_WATCHED, []).append(watched)
     return watched
 
@@ -165,17 +166,22 @@ def pytest_runtest_makereport(
 
 def _sections(watched: _Watched) -> Iterator[tuple[str, str]]:
     console, name = watched.console, watched.name
-    for title, text in (
-        ("log of the guest", console.log),
+    sections: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("log of the guest since the test began", lambda: _log(watched)),
         ("accesses (time, pid, command, operation, path, result, data)", _accesses_of(console)),
         ("what is different since the test began", lambda: _difference(watched)),
-    ):
+    )
+    for title, text in sections:
         try:
             lines = text().splitlines()
         except Exception as error:  # noqa: BLE001 - a dead guest is not to hide why the test failed
             lines = [f"cannot be had: {error}"]
         left_out = [f"… ({len(lines) - _LINES} lines before)"] if len(lines) > _LINES else []
         yield f"{name}: {title}", "\n".join([*left_out, *lines[-_LINES:]]) or "nothing"
+
+
+def _log(watched: _Watched) -> str:
+    return "\n".join(watched.console.log().splitlines()[watched.log_lines :])
 
 
 def _accesses_of(console: Console) -> Callable[[], str]:

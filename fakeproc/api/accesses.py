@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from os import PathLike
-from typing import TypeAlias, overload
+from typing import overload
 
 from fakeproc.access_record import Access
+from fakeproc.api.files import Path
 
-__all__ = ["Accesses", "Path"]
-
-Path: TypeAlias = str | PathLike[str]
+__all__ = ["Accesses"]
 
 
 class Accesses(Sequence[Access]):

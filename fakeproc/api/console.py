@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fakeproc.access_record import AccessRecord
-from fakeproc.api.accesses import Accesses, Path
+from fakeproc.api import assertions
+from fakeproc.api.accesses import Accesses
 from fakeproc.api.errors import FakeprocError, RefusedError
+from fakeproc.api.files import Files, Path
+from fakeproc.api.measure import Measured
 from fakeproc.api.state import State
 
 if TYPE_CHECKING:
@@ -33,8 +37,11 @@ class Uevent:
     properties: dict[str, str]
 
 
-class Console(ABC):
-    """The host's side of a guest.
+_POLL_S = 0.02  # between two looks at a guest whose clock is real
+
+
+class Console(Files):
+    """The files of a guest, and the host's side of it.
 
     What the host refuses is a RefusedError that says why.  With a manual clock
     things happen when time passes: after offering a device, advance the clock
@@ -42,6 +49,7 @@ class Console(ABC):
     """
 
     _records = False
+    _begun: State | None = None  # what `assert_moved` and its like compare with
 
     @abstractmethod
     def _tell(self, file: str, command: str) -> None:
@@ -76,6 +84,77 @@ class Console(ABC):
         interrupt ("irq47").  A rate of 0 ends it.
         """
         self._tell("traffic", f"{source} {float(_number('rate', rate))!r} {kind}")
+
+    def clock(self, kind: Literal["manual", "real"], rate: float = 1.0) -> None:
+        """Have time pass only by `advance` ("manual"), or by itself, `rate` times as fast."""
+        if kind == "real":
+            self._tell("clock", f"rate {float(_number('rate', rate))!r}")
+        self._tell("clock", kind)
+
+    def settle(self) -> None:
+        """Move the guest's time on until nothing is outstanding: no move, no offer, no wait."""
+        self._tell("clock", "advance idle")
+
+    def wait_until(self, condition: Callable[[], bool], within: float = 60.0) -> None:
+        """Have time pass until the condition is true.
+
+        On a manual clock the time moves from one event of the guest to the next, so that
+        this takes no time of yours; on a real one it is yours.  Raises TimeoutError where
+        it is not true `within` so many seconds of the guest's time.
+        """
+        last = self._time() + _number("within", within)
+        while not condition():
+            if self._time() >= last:
+                raise TimeoutError(f"not true within {within:g} s of the guest's time")
+            if self._is_manual():
+                self._advance_to_next(last)
+            else:
+                time.sleep(_POLL_S)
+
+    def _advance_to_next(self, last: float) -> None:
+        """Move a manual clock to the next event, but not beyond `last`."""
+        before = self._time()
+        try:
+            self._tell("clock", "advance next")
+        except RefusedError:  # no event waits
+            self._tell("clock", f"advance {max(last - before, 0):.9f}")
+
+    def _is_manual(self) -> bool:
+        return self._ask("clock").startswith("manual")
+
+    def _time(self) -> float:
+        return float(self._ask("clock").split()[1])
+
+    def measure(self, seconds: float) -> Measured:
+        """Have so many seconds pass, and return the interrupts that came meanwhile.
+
+        On a real clock this waits.
+        """
+        before = self.state()
+        if self._is_manual():
+            self.advance(seconds)
+        else:
+            time.sleep(_number("seconds", seconds))
+        return Measured.between(before, self.state())
+
+    def latency(self, seconds: float) -> None:
+        """How long the host takes from now on to acknowledge a move."""
+        self._tell("latency", f"ack {float(_number('seconds', seconds))!r}")
+
+    def ethtool(self, adapter: UUID | str | int, combined: int) -> None:
+        """Give a network adapter (its GUID, or a relid of it) so many channels."""
+        self._tell("ethtool", f"{adapter} combined {combined}")
+
+    def hibernate(self) -> None:
+        """Hibernate and resume the guest, where its profile lets it."""
+        self._tell("power", "hibernate")
+
+    def set_online(self, cpu: int, online: bool = True) -> None:
+        """Take a CPU online or offline.  Raises OSError with the errno by which the kernel refuses.
+
+        A CPU that may not go (CPU 0 of x86) has no such file: ENOENT.
+        """
+        self.write(f"/sys/devices/system/cpu/cpu{cpu}/online", f"{online:d}\n")
 
     def offer(
         self,
@@ -134,6 +213,7 @@ class Console(ABC):
         """Begin a new record of accesses, or stop recording."""
         if on:
             self._tell("accesses", "clear")
+            self._begun = self.state()
         self._tell("accesses", "on" if on else "off")
         self._records = self._records or on
 
@@ -159,6 +239,29 @@ class Console(ABC):
         finally:
             self._tell("accesses", "on")
         return accesses.untouched(files)
+
+    # -- Assertions --------------------------------------------------------------------
+
+    def assert_moved(self, irq: int, to: int | None = None) -> None:
+        """Fail unless an interrupt comes to another CPU than at `record()`, or to that one.
+
+        Raises AssertionError, which shows who wrote what since then.
+        """
+        assertions.moved(self._since_record(), self.state(), irq, to, self.accesses())
+
+    def assert_untouched(self, irqs: Iterable[int]) -> None:
+        """Fail where the affinity of one of these was written to, or changed, since `record()`."""
+        assertions.untouched(self._since_record(), self.state(), irqs, self.accesses())
+
+    def assert_spread(self, irqs: Iterable[int], most: int = 1) -> None:
+        """Fail where more than `most` of these interrupts come to one CPU."""
+        self._since_record()
+        assertions.spread(self.state(), irqs, most, self.accesses())
+
+    def _since_record(self) -> State:
+        if self._begun is None:
+            raise FakeprocError("nothing is recorded: call record() before what is to be watched")
+        return self._begun
 
 
 def _number(name: str, value: object) -> float:

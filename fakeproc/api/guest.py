@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from fakeproc.api import accesses
 from fakeproc.api.console import Console
 from fakeproc.api.errors import (
     CannotMountError,
@@ -21,6 +20,8 @@ from fakeproc.api.errors import (
     GuestDiedError,
     RefusedError,
 )
+from fakeproc.api.files import Names, guest_path
+from fakeproc.api.files import Path as GuestPath
 from fakeproc.api.keeper import Keeper, python, running_keeper
 from fakeproc.profiles.select import (
     DEFAULT_PROFILE,
@@ -161,6 +162,40 @@ class Guest(Console):
         """The console of the guest's host."""
         return self.root / "host"
 
+    def read(self, path: GuestPath) -> str:
+        """What a program gets that opens this file and reads to the end."""
+        return self._at(path).read_text(errors="surrogateescape")
+
+    def write(self, path: GuestPath, data: str | bytes) -> int:
+        """Write, and return how many bytes of the data were taken.
+
+        One call is one write, as one `echo` is.
+        """
+        encoded = data.encode(errors="surrogateescape") if isinstance(data, str) else data
+        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_TRUNC)
+        try:
+            return os.write(descriptor, encoded)
+        finally:
+            os.close(descriptor)
+
+    def list(self, path: GuestPath) -> Names:
+        """The names in a directory, in the order in which readdir(3) has them."""
+        return os.listdir(self._at(path))  # noqa: PTH208 - names, not paths
+
+    def readlink(self, path: GuestPath) -> str:
+        """Where a symbolic link leads."""
+        return str(self._at(path).readlink())
+
+    def exists(self, path: GuestPath) -> bool:
+        """Whether a path leads to a file or a directory."""
+        return self._at(path).exists()
+
+    def _at(self, path: GuestPath) -> Path:
+        """Where a path of the guest is on this computer; one of the mount is itself."""
+        text = guest_path(path)
+        root = f"{self.root}/"
+        return Path(text if text.startswith(root) else f"{root}{text.lstrip('/')}")
+
     def channel(self, relid: int) -> Path:
         """The directory of a channel.  Raises LookupError."""
         for name, device in self.state().devices.items():
@@ -212,7 +247,7 @@ class Guest(Console):
             done.check_returncode()
         return done
 
-    def _command(self, words: list[str]) -> list[str]:
+    def _command(self, words: Sequence[str]) -> Sequence[str]:
         return python("fakeproc.cli.main", "run", "--mount", str(self.root), "--", *words)
 
     def _check_that_programs_run(self) -> None:
@@ -263,7 +298,7 @@ class Guest(Console):
 
     # -- Paths of the guest --------------------------------------------------------------
 
-    def _resolve(self, path: accesses.Path) -> str:
+    def _resolve(self, path: GuestPath) -> str:
         root = str(self.root)
         text = os.fspath(path)
         if not text.startswith(f"{root}/"):

@@ -6,13 +6,11 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePath
-from typing import TypeAlias
 
 from fakeproc import machine as emulated
-from fakeproc.api.accesses import Path
 from fakeproc.api.console import Console
 from fakeproc.api.errors import RefusedError
+from fakeproc.api.files import Names, Path, guest_path
 from fakeproc.profiles.select import (
     DEFAULT_PROFILE,
     ClockKind,
@@ -23,8 +21,6 @@ from fakeproc.profiles.select import (
 from fakeproc.vfs.namespace import Namespace
 
 __all__ = ["Machine"]
-
-Names: TypeAlias = list[str]
 
 
 class Machine(Console):
@@ -72,6 +68,14 @@ class Machine(Console):
         with _explained(path):
             return self._files.readlink(_encoded(path))
 
+    def exists(self, path: Path) -> bool:
+        """Whether a path leads to a file or a directory."""
+        try:
+            self._files.node(_encoded(path))
+        except OSError:
+            return False
+        return True
+
     # -- The console -----------------------------------------------------------------
 
     def _tell(self, file: str, command: str) -> None:
@@ -87,19 +91,15 @@ class Machine(Console):
         try:
             return _decoded("/" + "/".join(self._files.resolve(_encoded(path))))
         except OSError:  # it may have gone since
-            return _text(path)
+            return guest_path(path)
 
     def _walk(self) -> Iterator[str]:
         return map(_decoded, self._files.files("/proc", "/sys"))
 
 
-def _text(path: Path) -> str:
-    return path.as_posix() if isinstance(path, PurePath) else os.fspath(path)
-
-
 def _encoded(path: Path) -> str:
     """The path's bytes as characters, one to one."""
-    return _text(path).encode(errors="surrogateescape").decode("latin-1")
+    return guest_path(path).encode(errors="surrogateescape").decode("latin-1")
 
 
 def _decoded(path: str) -> str:
@@ -114,4 +114,4 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         code = error.errno or errno.EIO
         why = error.strerror or ""
-        raise OSError(code, why if " " in why else os.strerror(code), _text(path)) from None
+        raise OSError(code, why if " " in why else os.strerror(code), guest_path(path)) from None

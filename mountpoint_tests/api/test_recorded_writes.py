@@ -29,15 +29,20 @@ class RecordedFiles:
 
     def read(self, path: str) -> bytes | str:
         try:
-            return self.machine.read(path).encode()
+            return self.machine.read(_absolute(path)).encode()
         except OSError as error:
             return errno.errorcode[error.errno]
 
     def write(self, path: str, data: bytes) -> int | str:
         try:
-            return self.machine.write(path, data)
+            return self.machine.write(_absolute(path), data)
         except OSError as error:
             return errno.errorcode[error.errno]
+
+
+def _absolute(path: str) -> str:
+    """The path, also of a file of a channel that is not there, which nothing leads to."""
+    return path if path.startswith("/") else f"/sys/{path}"
 
 
 @pytest.mark.parametrize("capture", CAPTURES)

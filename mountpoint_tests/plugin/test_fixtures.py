@@ -166,7 +166,7 @@ REPORTED = """
 """
 
 EXPECTED = [
-    "*- fakeproc_guest: log of the guest -*",
+    "*- fakeproc_guest: log of the guest since the test began -*",
     "*fakeproc: write of 'oops?n' to /proc/irq/39/smp_affinity refused: *(EINVAL)",
     "*- fakeproc_guest: accesses (time, pid, command, operation, path, result, data) -*",
     "33760.000000\t*\ttee\twrite\t/proc/irq/39/smp_affinity\t3\t08?n",
