@@ -23,6 +23,7 @@ from fakeproc.api.errors import (
 from fakeproc.api.files import Names, guest_path
 from fakeproc.api.files import Path as GuestPath
 from fakeproc.api.keeper import Keeper, python, running_keeper
+from fakeproc.api.refusals import reason
 from fakeproc.profiles.select import (
     DEFAULT_PROFILE,
     ClockKind,
@@ -291,10 +292,7 @@ class Guest(Console):
             return _died("\n".join(log.splitlines()[-20:]))
         if error.errno == errno.EIO:
             return FakeprocError(f"a mistake in fakeproc, on host/{file} {command!r}:\n{log}")
-        marker = f" to /host/{file} refused: "
-        lines = [line for line in self.log().splitlines() if marker in line]
-        why = lines[-1].partition(marker)[2].rpartition(" (")[0] if lines else str(error)
-        return RefusedError(why)
+        return RefusedError(reason(self.log(), f"/host/{file}") or str(error))
 
     # -- Paths of the guest --------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from fakeproc.cli.options import Failure, example, print_table, sentence
+from fakeproc.cli.options import Failure, example, json_option, print_table, sentence
 from fakeproc.shell_words import shown
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Mount(NamedTuple):
 
 
 @click.command("list", epilog=example("fakeproc list", "fakeproc list --json"))
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
+@json_option
 def list_mounts(as_json: bool) -> None:
     """List the mounts of this user.
 

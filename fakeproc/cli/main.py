@@ -22,6 +22,8 @@ import click
 
 from fakeproc._version import __version__
 from fakeproc.cli.completion import completion
+from fakeproc.cli.doctor import doctor
+from fakeproc.cli.host import host
 from fakeproc.cli.journal import replay, save
 from fakeproc.cli.kernels import kernels
 from fakeproc.cli.listing import list_mounts
@@ -119,6 +121,8 @@ for subcommand in (
     play,
     save,
     replay,
+    host,
+    doctor,
     completion,
 ):
     command.add_command(subcommand)

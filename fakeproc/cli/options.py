@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +29,11 @@ __all__ = [
     "complete_words",
     "example",
     "forget_output",
+    "json_option",
     "machine_options",
     "mountpoint_argument",
     "not_empty",
+    "print_rows",
     "print_table",
     "profile_words",
     "report",
@@ -227,6 +230,21 @@ def chosen_machine(options: MachineOptions) -> Machine:
 
 
 # -- Tables ------------------------------------------------------------------------------
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool) -> None:
+    """A table, or a JSON array with an object for each row."""
+    if as_json:
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+    else:
+        print_table(columns, rows)
+
+
+def json_option(command: F) -> F:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")(
+        command
+    )
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

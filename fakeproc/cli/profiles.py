@@ -10,7 +10,8 @@ from fakeproc.cli.options import (
     BadInput,
     complete_words,
     example,
-    print_table,
+    json_option,
+    print_rows,
     profile_words,
 )
 from fakeproc.defaults import DEFAULT_PROFILE
@@ -26,14 +27,18 @@ __all__ = ["profiles"]
         "fakeproc mount --profile mine.toml /tmp/guest",
     ),
 )
+@json_option
 @click.pass_context
-def profiles(context: click.Context) -> None:
+def profiles(context: click.Context, as_json: bool) -> None:
     """List the built-in profiles."""
     if context.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError("--json is for the list, without a subcommand")
         return
     from fakeproc.profiles import description, names
 
-    print_table(("name", "description"), [(name, description(name)) for name in names()])
+    rows = [(name, description(name)) for name in names()]
+    print_rows(("name", "description"), rows, as_json)
 
 
 @profiles.command(epilog=example(f"fakeproc profiles show {DEFAULT_PROFILE} > mine.toml"))
