@@ -14,6 +14,7 @@ from mkdocs.structure.files import File
 
 from fakeproc import personality, pytest_plugin
 from fakeproc.files.host import commands as host_commands
+from fakeproc.files.host import words as host_words
 from fakeproc.files.kernels import versions
 from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.host.faults import Fault
@@ -161,13 +162,22 @@ def _faults() -> str:
 
 MORE_OF_THE_CONSOLE = {
     "fault": _faults(),
-    "offer": "CLASS is one of: " + ", ".join(f"`{name}`" for name in CLASS_GUIDS) + ".\n",
+    "offer": (
+        "CLASS is one of: " + ", ".join(f"`{name}`" for name in CLASS_GUIDS) + ".\n\n"
+        "A connection by socket (`hv_sock`) is a device of its own for as long as it lasts. Its "
+        "class GUID is the service that it goes to: a GUID, or a port, which stands in front of "
+        "`facb-11e6-bd58-64006a7986d3`. Without either, each connection takes the next port, from "
+        "1024 on. The host connects to the guest, or with `initiator=guest` a program of the guest "
+        "connects to the host. Linux opens no connection to a service that no port stands for.\n"
+    ),
+    "rescind": "Without COUNT all connections by socket end; with it the oldest ones.\n",
     "traffic": (
-        "WHO is a relid; a class, which stands for all its channels; `all` channels; `irq<N>`, an "
-        "interrupt of no channel; `timer`, the timers of all CPUs. RATE is in interrupts a "
+        "WHO is a relid; a class, which stands for all its channels; `hv_sock`, all connections by "
+        "socket; `all` channels; `irq<N>`, an interrupt of no channel; `timer`, the "
+        "timers of all CPUs. RATE is in interrupts a "
         f"second, at most {host_commands.MAX_RATE:g}.\n"
     ),
-    "interrupt": f"COUNT is 1 where it is left out, and at most {host_commands.MAX_COUNT}.\n",
+    "interrupt": f"COUNT is 1 where it is left out, and at most {host_words.MAX_COUNT}.\n",
     "clock": (
         "`manual`: time passes only when told. `advance SECONDS`: it passes at once, and all that "
         "was due happens. `real`: it passes by itself, RATE times as fast as yours.\n"

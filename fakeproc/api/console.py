@@ -164,14 +164,34 @@ class Console(Files):
         relid: int | None = None,
         subchannels: int | None = None,
         pci: Literal["nic", "nvme"] | None = None,
+        count: int | None = None,
+        port: int | None = None,
+        service: UUID | str | None = None,
+        initiator: Literal["host", "guest"] | None = None,
     ) -> None:
-        """The host offers a new device."""
-        options = {"guid": guid, "relid": relid, "subchannels": subchannels, "pci": pci}
+        """The host offers new devices; "hv_sock" is a connection by socket.
+
+        Of a connection one can say where it goes (a port or a service) and
+        which side has made it.
+        """
+        options = {
+            "guid": guid,
+            "relid": relid,
+            "subchannels": subchannels,
+            "pci": pci,
+            "count": count,
+            "port": port,
+            "service": service,
+            "initiator": initiator,
+        }
         given = [f"{key}={value}" for key, value in options.items() if value is not None]
         self._tell("offer", " ".join([device_class, *given]))
 
     def rescind(self, device: UUID | str | int) -> None:
-        """The host takes a device away (by its GUID), or one channel (by its relid)."""
+        """The host takes a device away (by its GUID), or one channel (by its relid).
+
+        `rescind("hv_sock 3")` ends the three oldest connections by socket.
+        """
         self._tell("rescind", str(device))
 
     def fault(self, fault: str, number: int | None = None) -> None:

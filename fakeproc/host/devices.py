@@ -22,6 +22,7 @@ __all__ = [
     "HostDevice",
     "Relids",
     "device_of_profile",
+    "socket_device",
 ]
 
 MAX_RELID = 2047  # the event flags of a synic are 2,048 bits, of which 0 is not used
@@ -92,6 +93,7 @@ class HostDevice:
     channels: list[HostChannel] = field(default_factory=list)
     pci_model: str = "nic"  # what lies behind a vpci device
     is_hvsock: bool = False
+    from_host: bool = False  # a socket: which side has connected
 
     @property
     def primary(self) -> HostChannel:
@@ -108,6 +110,7 @@ class HostDevice:
             channel.monitor,
             len(self.channels) - 1,
             self.is_hvsock,
+            self.from_host,
         )
 
 
@@ -161,6 +164,15 @@ def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
     device.channels += [
         HostChannel(device, index) for index in range(first, first + wanted.more_subchannels)
     ]
+    return device
+
+
+def socket_device(
+    service: UUID, instance: UUID, relid: int | None, *, from_host: bool
+) -> HostDevice:
+    """A connection by socket: a device with one channel, for as long as the connection lasts."""
+    device = HostDevice(service, instance, is_hvsock=True, from_host=from_host)
+    device.channels = [HostChannel(device, 0, relid)]
     return device
 
 

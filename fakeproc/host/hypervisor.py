@@ -18,6 +18,7 @@ from fakeproc.host.devices import (
     HostDevice,
     Relids,
     device_of_profile,
+    socket_device,
 )
 from fakeproc.host.faults import Fault, Faults
 from fakeproc.host.sources import Sources
@@ -35,6 +36,7 @@ from fakeproc.protocol.messages import (
     HostMessage,
     HvStatus,
     InitiateContact,
+    Message,
     ModifyChannel,
     ModifyChannelResponse,
     OpenChannel,
@@ -44,6 +46,7 @@ from fakeproc.protocol.messages import (
     RequestOffers,
     RescindChannelOffer,
     SubchannelRequest,
+    TlConnectRequest,
     TlConnectResult,
     Unload,
     UnloadResponse,
@@ -52,6 +55,8 @@ from fakeproc.protocol.messages import (
 from fakeproc.timeline import MICROSECOND, MILLISECOND, Timeline
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from fakeproc.profiles.schema import Profile
 
 __all__ = ["Host", "Latency"]
@@ -91,7 +96,7 @@ class Host:
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
-        self._version: ProtocolVersion = (0, 0)  # that the guest has contacted the host with
+        self.version: ProtocolVersion = (0, 0)  # that the guest has contacted the host with
         self._retargeted = 0  # when the last ModifyChannel that has come is acted on
         self._connection = 0  # how often the guest has ended one
 
@@ -113,9 +118,13 @@ class Host:
         for fault, status in _POST_FAULTS.items():
             if self.faults.consume(fault):
                 return status
-        if message.since <= self._version:
+        if self.has(type(message)):
             self._receive(message)
         return HvStatus.SUCCESS
+
+    def has(self, message: type[Message]) -> bool:
+        """Whether the protocol agreed on has a message."""
+        return message.since <= self.version
 
     def _receive(self, message: GuestMessage) -> None:
         """Act on a message of the protocol agreed on.
@@ -145,6 +154,8 @@ class Host:
                 self._release(relid)
             case Unload():
                 self._unload()
+            case TlConnectRequest(service, endpoint):
+                self._connect_socket(service, endpoint)
 
     def send_packet(self, packet: SubchannelRequest) -> None:
         """Read a packet from the ring of a channel; nobody reads that of one that is not open."""
@@ -167,8 +178,15 @@ class Host:
     def _contacted(self, version: ProtocolVersion) -> None:
         supported = version <= self._profile.vmbus.version
         if supported:
-            self._version = version
+            self.version = version
         self._answer(VersionResponse(supported))
+
+    def _connect_socket(self, service: UUID, endpoint: UUID) -> None:
+        """Accept a connection of the guest: on the host a program listens on every port."""
+        if self.relids.left:
+            self.add(socket_device(service, endpoint, None, from_host=False))
+        else:
+            self._answer(TlConnectResult(REFUSED))
 
     def _open(self, relid: int, target_vp: int) -> None:
         channel = self.relids.taken.get(relid)
@@ -235,7 +253,7 @@ class Host:
             self.sources.deliver_channel(channel)
             channel.target_vp = target_vp
             self.sources.tell_load(channel)
-        acknowledges = self._version >= ModifyChannelResponse.since
+        acknowledges = self.has(ModifyChannelResponse)
         if acknowledges and not self.faults.consume(Fault.MODIFYCHANNEL_DROP):
             self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
 

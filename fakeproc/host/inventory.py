@@ -1,4 +1,4 @@
-"""New devices at run time: what a host chooses where it is not told."""
+"""New devices and connections at run time: what a host chooses where it is not told."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fakeproc.host.devices import MAX_RELID, HostChannel, HostDevice
-from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.host.devices import MAX_RELID, HostChannel, HostDevice, socket_device
+from fakeproc.protocol.classes import CLASS_GUIDS, HV_SOCK, MAX_PORT, service_of_port
+from fakeproc.protocol.messages import TlConnectRequest
 
 if TYPE_CHECKING:
     from fakeproc.host.hypervisor import Host
 
-__all__ = ["HV_SOCK", "Inventory"]
+__all__ = ["Inventory"]
 
-HV_SOCK = "hv_sock"
-# For a connection from the host the class GUID is the port and this.
-HV_SOCK_SERVICE = "-facb-11e6-bd58-64006a7986d3"
-FIRST_PORT = 0x400
+FIRST_PORT = 0x400  # LAST_RESERVED_PORT + 1 (net/vmw_vsock/af_vsock.c)
 
 # Services that Hyper-V gives the same instance GUID in every guest.
 WELL_KNOWN = {
@@ -44,7 +42,8 @@ class Inventory:
     def __init__(self, host: Host, seed: int) -> None:
         self._host = host
         self._random = Random(f"{seed}/inventory")  # noqa: S311 - not for secrets
-        self._next_port = FIRST_PORT
+        self._next_port = FIRST_PORT  # to connect to, where none is given
+        self._local_port: int | None = None  # that the guest connected from last
         self._planned: list[HostDevice] = []
         self._before = self._state()
 
@@ -56,11 +55,11 @@ class Inventory:
     def rollback(self) -> None:
         """Forget what was planned, as if it had never been."""
         self._planned.clear()
-        state, self._next_port = self._before
+        state, self._next_port, self._local_port = self._before
         self._random.setstate(state)
 
-    def _state(self) -> tuple[tuple[Any, ...], int]:
-        return self._random.getstate(), self._next_port
+    def _state(self) -> tuple[tuple[Any, ...], int, int | None]:
+        return self._random.getstate(), self._next_port, self._local_port
 
     def plan(
         self,
@@ -76,33 +75,73 @@ class Inventory:
         relid that another device has, and when its channels, those that the
         guest has yet to request included, need more relids than are left.
         """
-        if kind == HV_SOCK:
-            class_id = UUID(f"{self._next_port:08x}{HV_SOCK_SERVICE}")
-            self._next_port += 1
-        elif kind in CLASS_GUIDS:
-            class_id = CLASS_GUIDS[kind]
-        else:
-            raise ValueError(
-                f"no class is called {kind[:60]!r}; there are {', '.join(CLASS_GUIDS)}"
-            )
-        taken = self._host.relids.taken
-        planned = {device.primary.preferred for device in self._planned}
-        if relid is not None and (relid in taken or relid in planned):
-            raise ValueError(f"relid {relid} is taken")
-        # A device that goes has its instance until the guest has forgotten it.
-        instances = {channel.device.instance for channel in taken.values()}
-        instances |= {device.instance for device in self._planned}
-        if instance in instances:
-            raise ValueError(f"there is a device {instance} already")
-        if instance is None:
-            known = WELL_KNOWN.get(kind)
-            instance = known if known and known not in instances else self._invent()
-        self._check_relids(1 + subchannels)
-        device = HostDevice(class_id, instance, pci_model=pci_model, is_hvsock=kind == HV_SOCK)
+        if kind not in CLASS_GUIDS:
+            known = ", ".join((HV_SOCK, *CLASS_GUIDS))
+            raise ValueError(f"no class is called {kind[:60]!r}; the classes are {known}")
+        instance = self._instance(instance, WELL_KNOWN.get(kind))
+        device = HostDevice(CLASS_GUIDS[kind], instance, pci_model=pci_model)
         device.channels = [
             HostChannel(device, index, relid if index == 0 else None)
             for index in range(1 + subchannels)
         ]
+        return self._plan(device)
+
+    def plan_socket(
+        self, service: UUID | None, instance: UUID | None, relid: int | None
+    ) -> HostDevice:
+        """A connection that a program on the host makes to a service of the guest.
+
+        Without a service it is one port after the other.  Raises ValueError as
+        `plan`, and where the protocol has no sockets.
+        """
+        self._check_sockets()
+        service = self._service(service)
+        return self._plan(socket_device(service, self._instance(instance), relid, from_host=True))
+
+    def plan_connect(self, service: UUID | None) -> HostDevice:
+        """A connection that a program in the guest is going to request; raises as `plan_socket`.
+
+        Its instance is the local port, as a service; the host gives it a relid
+        when it comes to that.
+        """
+        self._check_sockets()
+        taken = self._instances()
+        while self._local_port is None or service_of_port(self._local_port) in taken:
+            # `__vsock_bind_connectible`: a random port first, from then on the next one
+            last = self._local_port
+            first = self._random.randrange(FIRST_PORT, MAX_PORT)
+            self._local_port = first if last in {None, MAX_PORT} else (last or 0) + 1
+        endpoint = service_of_port(self._local_port)
+        return self._plan(socket_device(self._service(service), endpoint, None, from_host=False))
+
+    def _check_sockets(self) -> None:
+        if not self._host.has(TlConnectRequest):
+            major, minor = self._host.version
+            raise ValueError(f"VMBus protocol {major}.{minor} has no sockets")
+
+    def _service(self, service: UUID | None) -> UUID:
+        if service is None:
+            service = service_of_port(self._next_port)
+            self._next_port += 1
+        return service
+
+    def _instances(self) -> set[UUID]:
+        """In use; a device that goes has its instance until the guest has forgotten it."""
+        instances = {channel.device.instance for channel in self._host.relids.taken.values()}
+        return instances | {device.instance for device in self._planned}
+
+    def _instance(self, wanted: UUID | None, known: UUID | None = None) -> UUID:
+        taken = self._instances()
+        if wanted in taken:
+            raise ValueError(f"there is a device {wanted} already")
+        return wanted or (known if known and known not in taken else self._invent())
+
+    def _plan(self, device: HostDevice) -> HostDevice:
+        relid = device.primary.preferred
+        planned = {device.primary.preferred for device in self._planned}
+        if relid is not None and (relid in self._host.relids.taken or relid in planned):
+            raise ValueError(f"relid {relid} is taken")
+        self._check_relids(len(device.channels))
         self._planned.append(device)
         return device
 

@@ -1,14 +1,15 @@
 """The classes of device that Hyper-V offers, by the names this project gives them.
 
 The GUIDs are those of `include/linux/hyperv.h`.  What Linux makes of a class
-is the guest's business (`fakeproc.guest.hv`).
+is the guest's business (`fakeproc.guest.hv`).  A connection by socket has no
+class of its own: its class GUID is the service that is connected to.
 """
 
 from __future__ import annotations
 
 from uuid import UUID
 
-__all__ = ["CLASS_GUIDS"]
+__all__ = ["CLASS_GUIDS", "HV_SOCK", "MAX_PORT", "port_of_service", "service_of_port"]
 
 CLASS_GUIDS: dict[str, UUID] = {
     name: UUID(guid)
@@ -35,3 +36,17 @@ CLASS_GUIDS: dict[str, UUID] = {
         "imc": "c376c1c3-d276-48d2-90a9-c04748072c60",
     }.items()
 }
+
+HV_SOCK = "hv_sock"  # what stands for a class where a connection by socket is meant
+MAX_PORT = 0xFFFF_FFFE  # VMADDR_PORT_ANY - 1 (`include/uapi/linux/vm_sockets.h`)
+_SERVICE = UUID("00000000-facb-11e6-bd58-64006a7986d3")  # `srv_id_template` of hyperv_transport.c
+
+
+def service_of_port(port: int) -> UUID:
+    """The service that stands for a port of AF_VSOCK: the template with the port in front."""
+    return UUID(fields=(port, *_SERVICE.fields[1:]))
+
+
+def port_of_service(service: UUID) -> int | None:
+    """The port that a service stands for, None where it is not of the template."""
+    return service.fields[0] if service.fields[1:] == _SERVICE.fields[1:] else None

@@ -41,6 +41,7 @@ __all__ = [
     "RequestOffers",
     "RescindChannelOffer",
     "SubchannelRequest",
+    "TlConnectRequest",
     "TlConnectResult",
     "Unload",
     "UnloadResponse",
@@ -150,6 +151,16 @@ class Unload(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class TlConnectRequest(Message):
+    """A program of the guest connects to a service of the host, from an endpoint of its own."""
+
+    since = (4, 0)  # VERSION_WIN10
+
+    service_id: UUID
+    endpoint_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class SubchannelRequest:
     """Offer me `count` sub-channels of the device whose primary channel is `relid`.
 
@@ -200,6 +211,7 @@ class OfferChannel(Message):
     monitor: Monitor | None = None
     subchannels_available: int = 0
     is_hvsock: bool = False  # VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER
+    from_host: bool = False  # of a socket: which side has connected (`u.pipe.user_def[0]`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +269,11 @@ class UnloadResponse(Message):
 
 @dataclass(frozen=True, slots=True)
 class TlConnectResult(Message):
-    """A connection by socket succeeded or not: Linux has no handler for this message."""
+    """A connection by socket was refused: Linux has no handler for this message."""
 
-    since = (4, 0)  # VERSION_WIN10
+    since = TlConnectRequest.since
+
+    status: int = 0
 
 
 GuestMessage: TypeAlias = (
@@ -272,6 +286,7 @@ GuestMessage: TypeAlias = (
     | ModifyChannel
     | RelidReleased
     | Unload
+    | TlConnectRequest
 )
 HostMessage: TypeAlias = (
     VersionResponse

@@ -61,7 +61,7 @@ def test_a_fault(console, files) -> None:
     ("call", "sentence"),
     [
         (lambda it: it.interrupt(999), "line 1, '999 1': no channel has relid 999"),
-        (lambda it: it.rescind(NEW), f"line 1, '{NEW}': there is no device {NEW}"),
+        (lambda it: it.rescind(NEW), f"line 1, '{NEW}': the host offers no device {NEW}"),
         (lambda it: it.fault("nonsense"), r"line 1, 'nonsense': it is none of: .*"),
         (lambda it: it.traffic("netvcs", 5), "line 1, .*: 'netvcs' is neither .*, netvsc, .*"),
         (lambda it: it.traffic(19, "5"), "rate is a number, not '5'"),

@@ -15,8 +15,14 @@ KERNELS = ("rfc", "6.12", "7.2")
 
 
 # What takes away what only the series has, or gives back what it took.
-OF_THE_SERIES = {"busy-cpu", "irq-comes-back", "lost-acknowledgement", "wrapping-counter"}
-MOVES_CHANNELS = {"busy-cpu", "lost-acknowledgement"}
+OF_THE_SERIES = {
+    "busy-cpu",
+    "irq-comes-back",
+    "lost-acknowledgement",
+    "many-sockets",
+    "wrapping-counter",
+}
+MOVES_CHANNELS = {"busy-cpu", "lost-acknowledgement", "many-sockets"}
 HAVE_IDLE_CPUS = {"azure-d64", "hyperv-2socket"}
 
 

@@ -12,14 +12,13 @@ from fakeproc.files.host.commands import (
     fault_command,
     interrupt_command,
     latency_command,
-    offer_command,
     power_command,
     programs_command,
-    rescind_command,
     run,
     traffic_command,
 )
 from fakeproc.files.host.moments import agenda_text, at_command, journal_command, saved
+from fakeproc.files.host.offers import offer_command, rescind_command
 from fakeproc.files.host.state import state
 from fakeproc.files.tree import Attributes
 from fakeproc.guest.hv.drivers.netvsc import Netvsc
@@ -63,19 +62,23 @@ def traffic_show(machine: Machine) -> str:
 
 @CONSOLE.store
 def traffic_store(machine: Machine, data: bytes) -> None:
-    """`RELID|CLASS|all|irq<N>|timer RATE [steady|poisson]`; a rate of 0 stops."""
+    """`RELID|CLASS|hv_sock|all|irq<N>|timer RATE [steady|poisson]`; a rate of 0 stops."""
     run(machine, data, traffic_command)
 
 
 @CONSOLE.store
 def offer_store(machine: Machine, data: bytes) -> None:
-    """`CLASS [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`: a new device."""
+    """New devices: `CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`.
+
+    Connections by socket:
+    `hv_sock [count=N] [port=N|service=GUID] [initiator=host|guest] [guid=G] [relid=N]`.
+    """
     run(machine, data, offer_command)
 
 
 @CONSOLE.store
 def rescind_store(machine: Machine, data: bytes) -> None:
-    """`GUID` or `RELID`: a device, or one sub-channel, goes away."""
+    """`GUID` or `RELID`: a device or a sub-channel goes; `hv_sock [COUNT]`: connections."""
     run(machine, data, rescind_command)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fakeproc.guest.cpus import cpus_in
+from fakeproc.protocol.classes import HV_SOCK
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _irq(desc: IrqDesc) -> dict[str, Any]:
 
 def _device(machine: Machine, device: VmbusDevice) -> dict[str, Any]:
     return {
-        "type": device.type.name,
+        "type": HV_SOCK if device.offer.is_hvsock else device.type.name,
         "class_id": str(device.offer.class_id),
         "driver": device.driver.name if device.driver else None,
         "channels": [_channel(machine, channel) for channel in device.channels],

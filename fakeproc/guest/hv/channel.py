@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.irq.core import IrqDesc
-    from fakeproc.protocol.messages import OfferChannel
+    from fakeproc.protocol.messages import OfferChannel, ProtocolVersion
 
 __all__ = ["Channel", "ChannelKobject", "ChannelState", "Driver", "VmbusDevice"]
 
@@ -140,6 +140,7 @@ class Driver(DeviceDriver, ABC):
 
     softirq = "TASKLET"  # where a channel's callback runs (HV_CALL_BATCHED)
     suspends = True  # whether it has a `suspend`
+    since: ProtocolVersion = (0, 13)  # the first protocol on which it registers itself
 
     def __init__(self, name: str, classes: tuple[str, ...], ring_size: int) -> None:
         super().__init__(name)

@@ -20,10 +20,13 @@ from fakeproc.protocol.messages import (
     OpenChannel,
     OpenChannelResult,
     SubchannelRequest,
+    TlConnectRequest,
 )
 from fakeproc.timeline import MILLISECOND, Completion, Sleeper
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from fakeproc.guest.hv.channel_table import ChannelTable
     from fakeproc.guest.hv.connection import Connection
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
@@ -190,6 +193,10 @@ class ChannelOps:
         count = min(count, device.offer.subchannels_available)
         if count > 0:
             self._connection.host.send_packet(SubchannelRequest(device.primary.relid, count))
+
+    def connect_socket(self, service: UUID, endpoint: UUID) -> None:
+        """`vmbus_send_tl_connect_request`; raises what posting a message gives."""
+        self._connection.post(TlConnectRequest(service, endpoint))
 
     def query(self, packet: BusRelationsQuery) -> BusRelations:
         """Ask a device about its PCI bus, in the ring of its channel."""

@@ -18,6 +18,7 @@ from fakeproc.guest.hv.channel_table import ChannelTable
 from fakeproc.guest.hv.connection import Connection
 from fakeproc.guest.hv.device_types import HV_UNKNOWN, UNSUPPORTED
 from fakeproc.guest.hv.drivers.built_in import built_in_drivers, device_type
+from fakeproc.guest.hv.drivers.hv_sock import HvSock
 from fakeproc.guest.hv.irqchip import VMBusChip
 from fakeproc.guest.hv.modify import ModifyChannels
 from fakeproc.guest.hv.offline import Offline
@@ -126,7 +127,8 @@ class Vmbus:
             self.connection, self.table, irqs, log, frees_irq_on_close=series.frees_on_close
         )
         self.bus = HvBus(timeline, devices, self.ops, log)
-        self._drivers = built_in_drivers(self.ops, cpus, pci, scsi, version)
+        self.sockets = HvSock(self.ops)
+        self._drivers = [*built_in_drivers(self.ops, cpus, pci, scsi, version), self.sockets]
         self.suspend = Suspend(
             cpus, self.connection, self.table, self.ops, self.devices, self._rescinded, log
         )
@@ -147,6 +149,8 @@ class Vmbus:
         """`vmbus_bus_init`: find a version, register the drivers, take the offers."""
         yield from self.connection.negotiate()
         for driver in self._drivers:
+            if driver.since > self.connection.version:
+                continue
             self._log.say(f"hv_vmbus: registering driver {driver.name}")
             yield from self._model.add_driver(self.bus, driver)
         yield from self.connection.request_offers()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.device_types import HV_UNKNOWN, DeviceType, index_by_class
 from fakeproc.guest.hv.drivers import hv_pci, netvsc, storvsc, uio, utils
-from fakeproc.guest.hv.drivers.hv_sock import HvSock
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,7 +38,10 @@ def device_type(class_id: UUID) -> DeviceType:
 def built_in_drivers(
     ops: ChannelOps, cpus: Cpus, pci: Pci, scsi: Scsi, version: Version
 ) -> list[Driver]:
-    """Every driver; `version.fcopy_driver` names the one that takes the file copy service."""
+    """Every driver but that of sockets.
+
+    `version.fcopy_driver` names the one that takes the file copy service.
+    """
     return [
         utils.utils(ops, fcopy=version.fcopy_driver == "hv_utils"),
         storvsc.Storvsc(ops, cpus, scsi),
@@ -50,5 +52,4 @@ def built_in_drivers(
         netvsc.Netvsc(ops, cpus, version.netvsc_channels),
         uio.UioHvGeneric(ops, fcopy=version.fcopy_driver == "uio_hv_generic"),
         hv_pci.HvPci(ops, pci, upwards=version.pci_domain_upwards),
-        HvSock(ops),
     ]
