@@ -94,8 +94,7 @@ def _library() -> str:
     except mountpoints.MountError as error:
         raise _DoesNotWorkError(str(error)) from error
     binding = libfuse.load()
-    name = "fusepy" if binding.__name__ == "fuse" else binding.__name__
-    return f"{name} on libfuse {libfuse.major(binding)}"
+    return f"{libfuse.package(binding)} on libfuse {libfuse.major(binding)}"
 
 
 def _run(guest: Guest, *options: str) -> str:

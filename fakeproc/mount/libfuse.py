@@ -20,7 +20,7 @@ from fakeproc.vfs.permissions import Caller
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["BindingError", "FileInfo", "Options", "caller", "load", "major", "mount"]
+__all__ = ["BindingError", "FileInfo", "Options", "caller", "load", "major", "mount", "package"]
 
 Options = Mapping[str, str | int | bool]
 
@@ -38,6 +38,10 @@ _OPTIONS: Options = {"hard_remove": True}
 # Bytes as characters, one to one: a name that is not UTF-8 is a name that does
 # not exist, where fusepy's own decoding would make it EINVAL.
 _ENCODING = "latin-1"
+
+
+# The names of fusepy's one module: PyPI's, and Debian's, where python3-fuse has the other.
+_FUSEPY = ("fuse", "fusepy")
 
 
 class BindingError(Exception):
@@ -64,7 +68,7 @@ def load() -> ModuleType:
     if wanted not in ("", "2", "3"):
         raise BindingError(f"FAKEPROC_LIBFUSE is 2 or 3, not {shown(wanted)}")
     reasons = []
-    for name in ("mfusepy",) if wanted == "3" else ("fuse", "mfusepy"):
+    for name in ("mfusepy",) if wanted == "3" else (*_FUSEPY, "mfusepy"):
         try:
             module = _imported(name)
         except (ImportError, OSError, AttributeError) as error:
@@ -79,7 +83,7 @@ def load() -> ModuleType:
 
 
 def _imported(name: str) -> ModuleType:
-    if name == "fuse":
+    if name in _FUSEPY:
         return import_module(name)
     with _libfuse_3_preferred():
         return import_module(name)
@@ -110,9 +114,14 @@ def _remedy() -> str:
 def _unusable(module: ModuleType) -> str | None:
     if not hasattr(module, "FUSE"):
         return "this is the package fuse-python, which hides fusepy"
-    if module.__name__ == "fuse" and major(module) != 2:
+    if module.__name__ in _FUSEPY and major(module) != 2:
         return "it is loaded on another libfuse than version 2"
     return None
+
+
+def package(module: ModuleType) -> str:
+    """The package that a binding is of: fusepy or mfusepy."""
+    return "fusepy" if module.__name__ in _FUSEPY else module.__name__
 
 
 def major(module: ModuleType) -> int:
@@ -130,7 +139,7 @@ def mount(operations: object, mountpoint: str, options: Options) -> None:
     module = load()
     on_libfuse_2 = major(module) == 2
     module.FUSE(
-        _Called(operations) if module.__name__ == "fuse" else operations,
+        _Called(operations) if module.__name__ in _FUSEPY else operations,
         os.fsencode(mountpoint).decode(_ENCODING),
         foreground=True,
         nothreads=True,

@@ -11,6 +11,8 @@ import errno
 import os
 from pathlib import Path
 
+from fakeproc.mount.mountinfo import mounts_at
+
 __all__ = [
     "NamespaceError",
     "bind",
@@ -68,9 +70,28 @@ def private_mounts() -> None:
             _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS), "unshare")
             _map_to_root(uid, gid)
         # What is mounted here from now on is to stay here.
-        _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+        try:
+            _make_private()
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            _make_root_a_mount()
+            _make_private()
     except OSError as error:
         raise NamespaceError(why_refused(error, uid)) from error
+
+
+def _make_private() -> None:
+    """Keep the mounts of this namespace from other ones.  Raises OSError: EINVAL in a chroot."""
+    _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
+
+
+def _make_root_a_mount() -> None:
+    """Make "/" a mount point, as a chroot's directory need not be one."""
+    here = os.getcwd()  # noqa: PTH109 - as text, for chdir
+    _mount("/", "/", None, _MS_BIND | _MS_REC)
+    os.chroot("/..")  # "/" is what is below the new mount; only ".." steps onto it
+    os.chdir(here)
 
 
 def _map_to_root(uid: int, gid: int) -> None:
@@ -101,6 +122,12 @@ def why_refused(error: OSError, uid: int, sysctl: Path = _SYSCTL) -> str:
                 f"this system forbids ordinary users to make namespaces by {name}={refusing}: "
                 f"'sysctl {name}={allowing}' as root allows it, or use sudo"
             )
+    if not mounts_at(Path("/")):
+        return (
+            "this is a chroot whose directory is no mount point, where the kernel forbids "
+            "ordinary users to make namespaces: outside of it, as root, "
+            "'mount --bind DIRECTORY DIRECTORY' before the chroot allows it"
+        )
     return (
         f"this system does not let ordinary users make namespaces ({error.strerror}): "
         "use sudo, or in a container start it with --security-opt seccomp=unconfined"

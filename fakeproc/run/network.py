@@ -7,6 +7,7 @@ its own devices in every network namespace of its first user namespace
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -43,7 +44,7 @@ def own_network() -> None:
         if os.read(made, 1):
             join_network(child)
         else:
-            raise PermissionError("no network namespace can be made")
+            raise PermissionError(errno.EPERM, "no network namespace can be made here")
     finally:
         os.close(waiting)
         os.close(made)

@@ -73,7 +73,7 @@ def test_a_machine_on_another_system() -> None:
 
 def test_the_tables_hold_without_a_fuse_library(tmp_path) -> None:
     """The same tables as on a mount, where no library of FUSE can be loaded."""
-    for name in ("fuse", "mfusepy"):
+    for name in ("fuse", "fusepy", "mfusepy"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('hidden')\n")
     here = REPOSITORY / "mountpoint_tests/api"
     options = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q")
@@ -93,7 +93,7 @@ def test_the_tables_hold_without_a_fuse_library(tmp_path) -> None:
 
 
 def test_a_guest_without_a_fuse_library_says_what_to_install(tmp_path) -> None:
-    for name in ("fuse", "mfusepy"):
+    for name in ("fuse", "fusepy", "mfusepy"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('hidden')\n")
     out = python(
         """

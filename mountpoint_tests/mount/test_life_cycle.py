@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -481,7 +483,7 @@ def test_no_fuse_device(cli, tmp_path) -> None:
 def test_no_libfuse(cli, tmp_path) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    for name in ("fuse", "mfusepy"):
+    for name in ("fuse", "fusepy", "mfusepy"):
         (blocked / f"{name}.py").write_text("raise OSError('Unable to find libfuse')")
     (tmp_path / "m").mkdir()
     environment = cli.environment | {
@@ -517,6 +519,26 @@ def test_the_other_package_called_fuse(cli, tmp_path) -> None:
         check=False,
     )
     assert refused(done, ".*fuse: this is the package fuse-python, which hides fusepy.*")
+
+
+def test_fusepy_under_the_name_that_debian_gives_it(cli, tmp_path) -> None:
+    """Its module is `fusepy` there, as `fuse` is fuse-python's."""
+    binding = find_spec("fuse")
+    if binding is None or binding.origin is None or find_library("fuse") is None:
+        pytest.skip("fusepy or libfuse 2 is not installed")
+    packages, mountpoint = tmp_path / "packages", tmp_path / "m"
+    packages.mkdir()
+    mountpoint.mkdir()
+    (packages / "fuse.py").write_text("class Fuse: pass")
+    (packages / "mfusepy.py").write_text("raise ImportError('No module named mfusepy')")
+    (packages / "fusepy.py").write_text(Path(binding.origin).read_text())
+    environment = cli.environment | {"PYTHONPATH": f"{packages}:{REPOSITORY}"}
+    environment.pop("FAKEPROC_LIBFUSE", None)
+    command = [sys.executable, "-m", "fakeproc", "mount", str(mountpoint)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (mountpoint / "proc/irq/39/smp_affinity_list").read_text() == "6\n"
+    assert cli("umount", mountpoint).returncode == 0
 
 
 @pytest.mark.usefixtures("_as_root")

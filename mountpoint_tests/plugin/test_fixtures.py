@@ -245,7 +245,7 @@ HIDDEN = """
 
 
 def test_without_fuse_it_is_a_skip_that_says_what_is_missing(project, monkeypatch) -> None:
-    for name in ("fuse", "mfusepy"):
+    for name in ("fuse", "fusepy", "mfusepy"):
         project.makefile(".py", **{name: "raise ImportError('hidden')"})
     monkeypatch.setenv("PYTHONPATH", str(project.path), prepend=":")
     project.makepyfile(HIDDEN)

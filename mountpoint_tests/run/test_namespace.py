@@ -202,6 +202,28 @@ def test_the_setting_that_forbids_it_is_named(tmp_path, name, refusing, allowing
     assert name not in why_refused(PermissionError(1, "no"), 1000, tmp_path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot(2) is for root")
+def test_in_a_chroot_whose_directory_is_no_mount_point(run: Runs, tmp_path: Path) -> None:
+    """There "/" cannot be made private before it is a mount: what a debootstrap leaves."""
+    command = [*FAKEPROC, "run", "--net", "host", "--", "cat", "/proc/irq/39/smp_affinity_list"]
+    script = f"""
+        for path in /*; do
+            if [ -L "$path" ]; then cp -P "$path" {tmp_path}
+            elif [ -d "$path" ]; then mkdir {tmp_path}$path && mount --rbind "$path" {tmp_path}$path
+            fi
+        done
+        exec chroot {tmp_path} {shlex.join(command)}
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "bash", "-c", script],
+        env=run.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "6\n", "")
+
+
 # Forbids it to a user namespace of its own, whose setting ends with it, and in
 # which it is an ordinary user as soon as it executes something.
 FORBIDDING = """\
