@@ -18,18 +18,14 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 import click
-import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-import fakeproc
-from fakeproc import profiles, pytest_plugin
-from fakeproc.api import state
-from fakeproc.api.console import Console
+from fakeproc import profiles
 from fakeproc.cli import main as cli
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Attribute, Directory, Symlink
@@ -44,13 +40,9 @@ __all__ = [
     "Key",
     "commands",
     "comments",
-    "console",
     "files",
     "first_line",
     "options",
-    "pytest_fixtures",
-    "pytest_options",
-    "python",
     "tables",
 ]
 
@@ -353,93 +345,3 @@ def examples(command: click.Command) -> list[str]:
     """The lines of its example."""
     lines = (command.epilog or "").splitlines()
     return [line.strip() for line in lines if line.startswith("  ")]
-
-
-# -- Python ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Member:
-    """A name of the interface: how it is written, and what it says."""
-
-    name: str
-    signature: str
-    text: str
-    members: tuple[Member, ...] = ()
-
-
-def python() -> Iterator[Member]:
-    """What programs import, in the order of its `__all__`, and what that hands out."""
-    for name in fakeproc.__all__:
-        yield _member(name, getattr(fakeproc, name))
-        if name == "State":
-            yield from (
-                _member(part, getattr(state, part)) for part in state.__all__ if part != name
-            )
-
-
-def console() -> Member:
-    """What a guest and a machine have in common."""
-    return _member("Console", Console)
-
-
-def _member(name: str, value: Any) -> Member:
-    if isinstance(value, property):
-        returned = inspect.signature(value.fget or _member).return_annotation
-        return Member(name, f": {returned}", inspect.getdoc(value) or "")
-    members = [
-        _member(key, member)
-        for key, member in (vars(value).items() if inspect.isclass(value) else ())
-        if inspect.isfunction(member) or isinstance(member, property)
-        if not key.startswith("_")
-    ]
-    shown = [] if inspect.isclass(value) and issubclass(value, Exception | BaseModel) else members
-    return Member(name, _signature(value), inspect.getdoc(value) or "", tuple(shown))
-
-
-def _signature(value: Any) -> str:
-    """As it is called, without what only says that it is a method."""
-    if inspect.isclass(value) and issubclass(value, Exception | BaseModel):
-        return ""
-    signature = inspect.signature(value)
-    words: list[str] = []
-    starred = False
-    for parameter in signature.parameters.values():
-        if parameter.name == "self":
-            continue
-        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
-            words.append("*")
-        starred = starred or parameter.kind in {parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL}
-        stars = str(parameter).partition(parameter.name)[0]
-        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        kind = str(parameter.annotation).strip("'")
-        words.append(f"{stars}{parameter.name}: {kind}{default}")
-    returned = "" if inspect.isclass(value) else f" -> {signature.return_annotation}"
-    return f"({', '.join(words)}){returned}"
-
-
-class _Options:
-    """Keeps what a plugin adds to pytest's command line."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[str, str]] = []
-
-    def getgroup(self, *_names: Any, **_more: Any) -> Any:
-        return self
-
-    def addoption(self, *names: str, **more: Any) -> None:
-        self.found.append((names[0], more["help"]))
-
-
-def pytest_options() -> list[tuple[str, str]]:
-    """What the plugin adds to pytest's command line."""
-    parser = _Options()
-    pytest_plugin.pytest_addoption(cast(pytest.Parser, parser))
-    return parser.found
-
-
-def pytest_fixtures() -> list[tuple[str, str]]:
-    """The fixtures, with what they give."""
-    return [
-        (name, inspect.getdoc(getattr(pytest_plugin, name)) or "") for name in pytest_plugin.__all__
-    ]

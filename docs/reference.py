@@ -1,18 +1,16 @@
-"""The pages of the reference, made from the code whenever the site is built (a hook of MkDocs)."""
+"""Pages of the reference, made from the code: `python docs/reference.py` writes docs/reference/."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import facts
-from mkdocs.structure.files import File
 
-from fakeproc import personality, pytest_plugin
+from fakeproc import personality
 from fakeproc.files.host import commands as host_commands
 from fakeproc.files.host import words as host_words
 from fakeproc.files.kernels import versions
@@ -21,16 +19,7 @@ from fakeproc.host.faults import Fault
 from fakeproc.profiles.kernels import KERNELS
 from fakeproc.protocol.classes import CLASS_GUIDS
 
-if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
-
-
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages to those that lie in docs/."""
-    for name, page in PAGES.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=page()))
-    return files
+DIRECTORY = Path(__file__).with_name("reference")
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -255,7 +244,7 @@ KERNEL_FACTS = {
 }
 
 
-# -- Profiles, commands, Python ---------------------------------------------------------
+# -- Profiles ---------------------------------------------------------
 
 
 def profile_page() -> str:
@@ -287,65 +276,14 @@ def profile_page() -> str:
     return "\n".join(parts)
 
 
-def command_page() -> str:
-    """Every command."""
-    parts = [
-        "# The command line\n\n"
-        "The exit status is 0; 1 for a failure; 2 for a usage error. "
-        "What goes wrong is one sentence on standard error. Tables are aligned on a terminal, and "
-        "fields between tabs elsewhere. `fakeproc completion` makes a shell complete all of it.\n"
-    ]
-    for name, command in facts.commands():
-        parts.append(f"## {name}\n\n```text\n{facts.usage(name, command)}\n```\n")
-        parts.extend(f"{plain(text)}\n" for text in facts.paragraphs(command))
-        options = [(f"`{option}`", plain(said)) for option, said in facts.options(command)]
-        parts.append(table(("option", "what it does"), options))
-        if facts.examples(command):
-            lines = "\n".join(facts.examples(command))
-            parts.append(f"For example:\n\n```text\n{lines}\n```\n")
-    return "\n".join(parts)
-
-
-def python_page() -> str:
-    """The interface for Python, and for pytest."""
-    parts = [
-        "# Python and pytest\n\n"
-        "What is here is imported as `fakeproc.NAME`. A `Guest` is mounted, for programs; a "
-        "`Machine` is in your process, for code that can be handed a reader and a writer. What "
-        "both are told and asked stands [below them](#what-guest-and-machine-have-in-common).\n"
-    ]
-    members = sorted(facts.python(), key=lambda member: member.name not in ("Guest", "Machine"))
-    common = facts.console()
-    for member in members:
-        if member == members[2]:
-            parts.append(f"## What `Guest` and `Machine` have in common\n\n{plain(common.text)}\n")
-            parts.extend(_described(one, "###") for one in common.members)
-        parts.append(_described(member, "##"))
-        parts.extend(_described(one, "###") for one in member.members)
-    parts.append(f"## pytest\n\n{plain(inspect.getdoc(pytest_plugin) or '')}\n")
-    for name, said in facts.pytest_fixtures():
-        parts.append(f"### `{name}`\n\nA fixture. {plain(said)}\n")
-    for name, said in facts.pytest_options():
-        parts.append(f"### `{name}`\n\nAn option of pytest: {plain(said)}.\n")
-    return "\n".join(parts)
-
-
-def _described(member: facts.Member, level: str) -> str:
-    if level == "###":
-        return f"### `{member.name}{member.signature}`\n\n{plain(member.text)}\n"
-    call = f"{member.name}{member.signature}"
-    if len(call) > 80:
-        call = re.sub(r"(?<=[(]|,) ?(?=\**\w+: )|(?<=,) (?=\*,)|(?=\)$)", "\n    ", call)
-        call = call.replace("\n    )", ",\n)")
-    shown = f"```text\n{call}\n```\n\n" if member.signature else ""
-    return f"## {member.name}\n\n{shown}{plain(member.text)}\n"
-
-
 PAGES: dict[str, Callable[[], str]] = {
     "files": files_page,
     "console": console_page,
     "kernels": kernels_page,
     "profile": profile_page,
-    "command-line": command_page,
-    "python": python_page,
 }
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DIRECTORY / f"{name}.md").write_text(page())

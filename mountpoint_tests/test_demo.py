@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, CommandLine, mounts_below
 
-TRANSCRIPT = re.compile(r"```console demo\n(.*?)```", re.DOTALL)
+TRANSCRIPT = re.compile(r"<!-- transcript: scripts/demo -->\n```console\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from test_demo import Demo, interrupted, on_a_terminal, stripped
 
 SCRIPT = REPOSITORY / "scripts/demo-offline-cpu"
 TRANSCRIPT = re.compile(
-    r"<!-- demo-offline-cpu -->\n+```[^\n]*\n(.*?)```\n+<!-- /demo-offline-cpu -->", re.DOTALL
+    r"<!-- transcript: scripts/demo-offline-cpu -->\n```console\n(.*?)```", re.DOTALL
 )
 CPU = "sys/devices/system/cpu"
 

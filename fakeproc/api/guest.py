@@ -52,8 +52,8 @@ class _Mounted(NamedTuple):
 class Guest(Console):
     """A guest that is mounted for as long as a `with` statement lasts.
 
-        with fakeproc.Guest("hyperv-2socket", kernel="6.12", cpus=40) as guest:
-            guest.run(["irqbalance", "--oneshot"], check=True)
+        with fakeproc.Guest("hyperv-2socket", cpus=40) as guest:
+            guest.run(["tee", "/proc/irq/39/smp_affinity_list"], input=b"3", check=True)
             assert guest.state().irqs[39].affinity == (3,)
 
     It is served by a process of its own, which ends with this one, however

@@ -4,7 +4,7 @@
   lines behind `> ` belong to the command above. `...` stands for anything.
 - a block below `<!-- file: NAME -->` is written to that file; below `<!-- change: NAME -->`,
   it is a function that takes the place of the one of its name there.
-- `console demo` and the like are transcripts of scripts, each with a test of its own.
+- a block below `<!-- transcript: SCRIPT -->` is what a script prints, which has a test of its own.
 - `python` without a file is run, and must end well.
 - a block below `<!-- not run: WHY -->` is not; nor is `text`, which is no code.
 """
@@ -26,10 +26,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<key>file|change|not run): (?P<value>.*?) -->\n)?"
+    r"(?:^<!-- (?P<key>file|change|not run|transcript): (?P<value>.*?) -->\n)?"
     r"^```(?P<language>.*)\n(?P<text>(?:.*\n)*?)```$",
     re.M,
 )
+# The scripts whose transcripts are shown, each with a test of its own that compares them.
+TRANSCRIPTS = {"scripts/demo", "scripts/demo-offline-cpu"}
 ENGINES = ("docker ", "podman ")
 
 
@@ -115,10 +117,10 @@ class Reader:
             elif block["key"] == "change":
                 path = self.here / block["value"]
                 path.write_text(changed(path.read_text(), text))
+            elif block["key"] == "transcript":
+                assert block["value"] in TRANSCRIPTS
             elif block["key"] == "not run":
                 assert language == "console", "only what is typed may be left out"
-            elif language.startswith("console "):
-                continue  # the transcript of a script, which has a test of its own
             elif language == "console":
                 for step in steps(text):
                     self.type(step)
