@@ -145,6 +145,12 @@ def _faults() -> str:
             f"the next writes of the affinity of an interrupt, or of all, fail with {errnos}",
         )
     )
+    rows.append(
+        (
+            "`irq enomem [COUNT]`",
+            "the guest finds no memory for the Linux interrupt of the next channels (patch 8)",
+        )
+    )
     rows.append(("`clear`", "nothing more goes wrong"))
     return table(("fault", "what becomes of the next N such requests, or of the next one"), rows)
 

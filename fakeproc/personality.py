@@ -1,17 +1,20 @@
 """What one kernel does that another does not, as data: nothing else asks for a version.
 
 Two facts make a personality: the kernel's version, and what was done with the
-series.  Each version is stated by its differences from the one before, with
+series (`series.py`).  Each version is stated by its differences from the one before, with
 the release and, where it is known, the commit that made them.  What its files look
 like is in `files/kernels/versions.py`; a version has a row in both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from errno import EIO, EPERM
 
-__all__ = ["SERIES_VERSION", "VERSIONS", "Personality", "Series", "Version", "personality"]
+from fakeproc.series import SERIES, Patch, Series
+
+__all__ = ["SERIES_VERSION", "VERSIONS", "Personality", "Version", "personality"]
 
 _PROTOCOLS = ((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4))
 
@@ -33,24 +36,11 @@ class Version:
     vmbus_versions: tuple[tuple[int, int], ...]
     netvsc_channels: int | None  # None: max(16, half the cores)
     fcopy_driver: str
-    parses_before_version: bool  # target_cpu_store, without the series
-    rebinds_when_offlining: bool  # without the series
+    parses_before_version: bool  # target_cpu_store, without patch 10
+    rebinds_when_offlining: bool  # channels are moved off a CPU that goes offline
     # vPCI
     pci_msi_chip: str  # {address} is the function's
     pci_domain_upwards: bool  # on a collision: the next above, not the lowest
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What was done with "[RFC 00/12] Hyper-V guests use Linux IRQs"."""
-
-    applied: bool  # channels are Linux IRQs, unsupported offers are dropped
-    # As posted, patch 10 lets target_cpu_store return what irq_set_affinity
-    # does: 0 for success, so that write(2) returns 0 and `echo` never ends.
-    store_returns_count: bool = True
-    # As posted, patch 9 requests the IRQ in __vmbus_open and frees it only
-    # when the relid is unmapped, so that a second open gives EBUSY.
-    frees_on_close: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +49,7 @@ class Personality:
 
     version: Version
     series: Series
+    rebinds_when_offlining: bool  # else it refuses to take a CPU that channels interrupt
 
 
 V6_1 = Version(
@@ -108,13 +99,22 @@ V7_2 = replace(
 
 SERIES_VERSION = "6.10"  # the kernel that the series was posted on
 VERSIONS = {"6.1": V6_1, "6.10": V6_10, "6.12": V6_12, "6.18": V6_18, "7.2": V7_2}
-SERIES = {
-    "absent": Series(applied=False),
-    "as meant": Series(applied=True),
-    "as posted": Series(applied=True, store_returns_count=False, frees_on_close=False),
-}
 
 
-def personality(version: str, series: str) -> Personality:
-    """The kernel of a profile; KeyError for one that is not known."""
-    return Personality(VERSIONS[version], SERIES[series])
+def personality(
+    version: str, series: str, patches: Collection[int] | None = None, offlining: str | None = None
+) -> Personality:
+    """The kernel of a profile; KeyError for one that is not known.
+
+    `patches` are those of the series that are applied, all where it is None.
+    `offlining` is "rebind" or "refuse": what becomes of a CPU that channels
+    interrupt; None is what the version does, but with the series it refuses,
+    as patch 12 has it.
+    """
+    found, done = VERSIONS[version], SERIES[series]
+    if patches is not None:
+        done = replace(done, patches=frozenset(Patch(number) for number in patches))
+    rebinds = found.rebinds_when_offlining and not done.applied
+    if offlining is not None:
+        rebinds = offlining == "rebind"
+    return Personality(found, done, rebinds)

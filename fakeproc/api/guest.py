@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -59,9 +59,10 @@ class Guest(Console):
     It is served by a process of its own, which ends with this one, however
     that ends.  `profile` is the name of one that is built in, the path of a
     file, or a `fakeproc.Profile`; `kernel`, `cpus` and `seed` are what is to
-    be different about it.  With `sizes="kernel"` the files of /proc report a size
-    of 0, as procfs does, and not the length of their text.  With `allow_other`,
-    other users may look, as far as the modes of the files let them.
+    be different about it, `without_patches` the patches of the series to leave
+    out.  With `sizes="kernel"` the files of /proc report a size of 0, as procfs
+    does, and not the length of their text.  With `allow_other`, other users may
+    look, as far as the modes of the files let them.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class Guest(Console):
         cpus: int | None = None,
         clock: ClockKind = "manual",
         seed: int | None = None,
+        without_patches: Collection[int] = (),
         sizes: SizesKind = "length",
         allow_other: bool = False,
     ) -> None:
-        self._profile = chosen(profile, kernel, cpus, seed)
+        self._profile = chosen(profile, kernel, cpus, seed, without_patches)
         self._clock = checked_clock(clock)
         self._sizes = checked_sizes(sizes)
         self._allow_other = allow_other

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from fakeproc import machine as emulated
@@ -40,8 +40,11 @@ class Machine(Console):
         cpus: int | None = None,
         clock: ClockKind = "manual",
         seed: int | None = None,
+        without_patches: Collection[int] = (),
     ) -> None:
-        machine = emulated.Machine(chosen(profile, kernel, cpus, seed), checked_clock(clock))
+        machine = emulated.Machine(
+            chosen(profile, kernel, cpus, seed, without_patches), checked_clock(clock)
+        )
         self._files = Namespace(machine)
 
     def read(self, path: Path) -> str:

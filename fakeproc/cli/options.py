@@ -29,6 +29,7 @@ __all__ = [
     "complete_words",
     "example",
     "forget_output",
+    "given_options",
     "json_option",
     "machine_options",
     "mountpoint_argument",
@@ -153,6 +154,7 @@ class MachineOptions(TypedDict):
 
     profile: str | None
     kernel: str | None
+    without_patches: tuple[int, ...]
     cpus: int | None
     seed: int | None
     clock: str | None
@@ -172,6 +174,15 @@ _OPTIONS = (
         metavar="NAME",
         help="Which kernel it runs, if not the profile's; 'fakeproc kernels' lists them.",
         shell_complete=complete_words(_kernel_words),
+    ),
+    click.option(
+        "--without-patch",
+        "without_patches",
+        type=int,
+        multiple=True,
+        metavar="N",
+        help="Leave out this patch of the series, and those that need it; may be given more than "
+        "once.",
     ),
     click.option(
         "--cpus",
@@ -207,6 +218,14 @@ def machine_options(command: F) -> F:
     return command
 
 
+def given_options(options: MachineOptions) -> list[str]:
+    """Those that somebody has given, as they are written."""
+    spelt = {"without_patches": "--without-patch"}
+    return [
+        spelt.get(name, f"--{name}") for name, value in options.items() if value not in {None, ()}
+    ]
+
+
 def chosen_machine(options: MachineOptions) -> Machine:
     """The machine that the options name.  Raises BadInput."""
     from fakeproc.machine import Machine
@@ -219,6 +238,7 @@ def chosen_machine(options: MachineOptions) -> Machine:
             options["kernel"],
             options["cpus"],
             options["seed"],
+            options["without_patches"],
         )
     except ProfileError as error:
         raise BadInput(str(error)) from error

@@ -16,6 +16,7 @@ from fakeproc.cli.options import (
     complete_directory,
     complete_words,
     example,
+    given_options,
     machine_options,
     print_table,
     sentence,
@@ -70,7 +71,7 @@ def play(scenario: str | None, mountpoint: str | None, **options: Unpack[Machine
     from fakeproc.play.names import PlayError
     from fakeproc.play.player import Player, StepFailed, missing_needs
 
-    given = [f"--{name}" for name, value in options.items() if value is not None]
+    given = given_options(options)
     if mountpoint is not None and given:
         raise click.UsageError(f"with --mount the guest is there: {given[0]} is for one of its own")
     try:
@@ -111,6 +112,7 @@ def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions)
             options["kernel"] or scenario.kernel,
             options["cpus"] or scenario.cpus,
             options["seed"] if options["seed"] is not None else scenario.seed,
+            options["without_patches"],
         )
     except ProfileError as error:
         raise BadInput(str(error)) from error

@@ -15,6 +15,7 @@ from fakeproc.cli.options import (
     MachineOptions,
     chosen_machine,
     complete_directory,
+    given_options,
     machine_options,
     not_empty,
     sentence,
@@ -101,7 +102,7 @@ def run(
     Exit status: that of COMMAND; 1 if it could not be run, 2 for wrong usage,
     126 if COMMAND cannot be executed, 127 if there is no such command.
     """
-    given = [f"--{name}" for name, value in options.items() if value is not None]
+    given = given_options(options)
     if mountpoint is not None and (given or keep):
         raise click.UsageError(
             f"with --mount the guest is there already, and stays: {[*given, '--keep'][0]} is for "

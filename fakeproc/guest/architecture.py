@@ -51,6 +51,8 @@ class Architecture(ABC):
     other_chip: type[ApicChip | GicChip]  # steers what is not the VMBus's
     has_hotplug_smt: bool  # CONFIG_HOTPLUG_SMT
     has_machinecheck: bool  # a device for each CPU, which comes and goes
+    _irqs: IrqCore
+    _message_irq: IrqDesc | None = None
 
     @abstractmethod
     def nr_irqs(self, cpus: Cpus) -> int:
@@ -60,17 +62,37 @@ class Architecture(ABC):
     def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
         """The lowest number that an interrupt of that hwirq may get."""
 
-    @abstractmethod
     def start(self, irqs: IrqCore) -> None:
         """Request the interrupts that are the architecture's own."""
+        self._irqs = irqs
 
-    @abstractmethod
+    def use_message_irq(self, desc: IrqDesc) -> None:
+        """Count control messages here, and nothing on the top-level interrupt, which is hidden."""
+        self._message_irq = desc
+
     def count_vmbus(self, cpu: int, number: int) -> None:
         """Count interrupts of the VMBus as a whole."""
+        if self._message_irq is None:
+            self._count_top(cpu, number)
+        else:
+            self._irqs.count(self._message_irq, cpu, number)
 
     @abstractmethod
+    def _count_top(self, cpu: int, number: int) -> None:
+        """Count on the architecture's interrupt of the VMBus."""
+
+    vmbus_row: str  # where that counts
+
     def restore(self, row: str, counts: dict[int, int]) -> None:
         """Let a row of the architecture's own have counted so much already."""
+        if row == self.vmbus_row and self._message_irq is not None:
+            self._irqs.restore(self._message_irq, counts)
+        else:
+            self._restore(row, counts)
+
+    @abstractmethod
+    def _restore(self, row: str, counts: dict[int, int]) -> None:
+        """Let a row have counted so much already."""
 
     def restore_vmbus(self, counts: dict[int, int]) -> None:
         """Let the VMBus have counted so much already, beside the HYP of a profile's [arch]."""
@@ -98,6 +120,7 @@ class X86(Architecture):
     """`arch/x86`: everything of Hyper-V's arrives on vectors of its own."""
 
     ipi_rows = {"function": "CAL", "wake": "RES"}  # noqa: RUF012
+    vmbus_row = "HYP"
     has_hotplug_smt = True
     has_machinecheck = True
     other_chip = ApicChip
@@ -120,23 +143,25 @@ class X86(Architecture):
         del hwirq, nr_irqs
         return GSI_TOP
 
-    def start(self, irqs: IrqCore) -> None:
-        """Nothing: vectors are no Linux interrupts."""
-
-    def count_vmbus(self, cpu: int, number: int) -> None:
+    def _count_top(self, cpu: int, number: int) -> None:
         """`sysvec_hyperv_callback`."""
-        self._accounting.count_arch("HYP", cpu, number)
+        self._accounting.count_arch(self.vmbus_row, cpu, number)
 
-    def restore(self, row: str, counts: dict[int, int]) -> None:
+    def _restore(self, row: str, counts: dict[int, int]) -> None:
         """All of them are `irq_cpustat_t`."""
         self._accounting.restore_arch(row, counts)
 
     def count_timer(self, cpu: int, number: int) -> None:
         """`sysvec_hyperv_stimer0`."""
-        self._accounting.count_arch(self.timer_row, cpu, number)
+        if self.timer_row == self.vmbus_row:
+            self.count_vmbus(cpu, number)
+        else:
+            self._accounting.count_arch(self.timer_row, cpu, number)
 
     def timer_count(self, cpu: int) -> int:
-        """HVS of that CPU."""
+        """HVS of that CPU, or what counts its messages."""
+        if self.timer_row == self.vmbus_row and self._message_irq is not None:
+            return self._message_irq.counts.get(cpu, 0)
         return self._accounting.arch_count(self.timer_row, cpu)
 
     def offline_line(self, cpu: int) -> str:
@@ -152,6 +177,7 @@ class Arm64(Architecture):
     """`arch/arm64`: the VMBus and the timer are per-CPU interrupts of the GIC."""
 
     ipi_rows = {"function": "IPI1", "wake": "IPI0"}  # noqa: RUF012
+    vmbus_row = "Hyper-V VMbus"  # its action
     boot_cpu_unplugs = True
     has_hotplug_smt = False
     has_machinecheck = False
@@ -177,14 +203,14 @@ class Arm64(Architecture):
 
     def start(self, irqs: IrqCore) -> None:
         """The IPIs, the timer and the VMBus."""
+        super().start(irqs)
         chip = GicChip("GICv3")
         for number in range(self.IPIS):
             desc = irqs.create(chip, number, number + 1)
             desc.settable, desc.in_proc = False, True
-        self._irqs = irqs
         timer, vmbus = self._gic.timer, self._gic.vmbus
         self._timer = self._per_cpu(irqs, chip, (self.TIMER, timer), "level", "arch_timer")
-        self._vmbus = self._per_cpu(irqs, chip, (self.VMBUS, vmbus), "edge", "Hyper-V VMbus")
+        self._vmbus = self._per_cpu(irqs, chip, (self.VMBUS, vmbus), "edge", self.vmbus_row)
 
     def _per_cpu(
         self, irqs: IrqCore, chip: GicChip, numbers: tuple[int, int], trigger: str, name: str
@@ -196,11 +222,16 @@ class Arm64(Architecture):
         desc.in_proc = True
         return desc
 
-    def count_vmbus(self, cpu: int, number: int) -> None:
+    def use_message_irq(self, desc: IrqDesc) -> None:
+        """The top-level interrupt gets IRQ_HIDDEN."""
+        super().use_message_irq(desc)
+        self._vmbus.hidden = True
+
+    def _count_top(self, cpu: int, number: int) -> None:
         """`vmbus_percpu_isr`; patch 6 counts only those that found a message."""
         self._irqs.count(self._vmbus, cpu, number)
 
-    def restore(self, row: str, counts: dict[int, int]) -> None:
+    def _restore(self, row: str, counts: dict[int, int]) -> None:
         """The IPIs, or one of the interrupts by its action."""
         for desc in (self._timer, self._vmbus):
             if row in desc.actions:

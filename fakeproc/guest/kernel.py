@@ -24,7 +24,7 @@ from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.pci.functions import Pci, PciBus
 from fakeproc.guest.scsi import Scsi
-from fakeproc.personality import personality
+from fakeproc.series import ALL_PATCHES
 from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ class Kernel:
     ) -> None:
         self.profile = profile
         self.boot_time = boot_time  # seconds since 1970
-        self.personality = personality(profile.kernel.version, profile.kernel.series)
+        self.personality = profile.kernel.personality
+        self._counts_on_top = self.personality.series.top_counts_channels(
+            arm64=profile.architecture == "arm64"
+        )
         self.timeline = timeline
         self.log = KernelLog(timeline)
         timeline.on_hung = self._hung_task
@@ -145,6 +148,7 @@ class Kernel:
         self.log.say(f"Command line: {kernel.cmdline}")
         for parameter in self.profile.boot_parameters.not_emulated:
             self.log.say(f"fakeproc: the parameter {parameter} is not emulated")
+        self._tell_of_the_series()
         self.log.say("Hypervisor detected: Microsoft Hyper-V")
         self.architecture.start(self.irqs)
         self._request_other_irqs()
@@ -153,6 +157,13 @@ class Kernel:
             self._host.start_timer(cpu)
         self.uevents.audible = True
         self.timeline.start(self.vmbus.connect())
+
+    def _tell_of_the_series(self) -> None:
+        """Say which patches are left out, where the series is applied in part."""
+        left_out = sorted(ALL_PATCHES - self.personality.series.patches)
+        if left_out and self.personality.series.applied:
+            numbers = ", ".join(f"{patch:d}" for patch in left_out)
+            self.log.say(f"fakeproc: the series is applied without patch {numbers}", KERN_NOTICE)
 
     def _hung_task(self) -> None:
         """`check_hung_task` of khungtaskd; the task is the one that user space's write runs in."""
@@ -204,7 +215,7 @@ class Kernel:
         self.accounting.restore_ticks(
             {cpu: self.architecture.timer_count(cpu) for cpu in cpus_in(self.cpus.present)}
         )
-        if not self.personality.series.applied:
+        if self._counts_on_top:
             # What a profile says of the VMBus as a whole is meant with the series,
             # where the channels' interrupts count elsewhere.
             for device in self.profile.vmbus.devices:
@@ -244,7 +255,7 @@ class Kernel:
         found = {**left_behind, **relids}
         softirqs = self.vmbus.handle_events(vp, found)
         hardirqs = sum(found.values())
-        if not self.personality.series.applied:
+        if self._counts_on_top:
             self.architecture.count_vmbus(vp, hardirqs)
         if message is not None:
             hardirqs += times

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 from fakeproc.timeline import SECOND, Timeline
 
-__all__ = ["KERN_ERR", "KERN_INFO", "KERN_NOTICE", "RECORD_MAX", "KernelLog", "Record"]
+__all__ = [
+    "KERN_ERR",
+    "KERN_INFO",
+    "KERN_NOTICE",
+    "KERN_WARNING",
+    "RECORD_MAX",
+    "KernelLog",
+    "Record",
+]
 
 KERN_ERR = 3
+KERN_WARNING = 4
 KERN_NOTICE = 5
 KERN_INFO = 6
 RECORD_MAX = 1024  # bytes: PRINTKRB_RECORD_MAX, what printk cuts a record to

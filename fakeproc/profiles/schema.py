@@ -14,10 +14,11 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fakeproc.defaults import MAX_CPUS, MAX_SEED
-from fakeproc.personality import SERIES_VERSION, VERSIONS
+from fakeproc.personality import SERIES_VERSION, VERSIONS, Personality, personality
 from fakeproc.profiles.boot_parameters import BootParameters, boot_parameters
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.series import ALL_PATCHES, Patch, missing_patch
 
 __all__ = [
     "MAX_CPUS",
@@ -83,6 +84,7 @@ def _linux_version(value: str) -> str:
 
 
 LinuxVersion = Annotated[str, AfterValidator(_linux_version)]
+PatchNumber = Annotated[int, Field(ge=1, le=len(ALL_PATCHES))]
 Cpu = Annotated[int, Field(ge=0, lt=MAX_CPUS)]
 Count = Annotated[int, Field(ge=0, lt=1 << 32)]
 Counts = Annotated[dict[Cpu, Count], BeforeValidator(_by_cpu)]
@@ -104,8 +106,13 @@ class Kernel(_Table):
 
     version: LinuxVersion = SERIES_VERSION  # of Linux
     # What was done with the series: nothing; what it was meant to do; what was
-    # posted, to the letter.
-    series: Literal["absent", "as meant", "as posted"] = "as meant"
+    # posted, to the letter; what the review proposed for control messages.
+    series: Literal["absent", "as meant", "as posted", "as reviewed"] = "as meant"
+    # Which of its twelve patches are applied; default: all of them.
+    patches: frozenset[PatchNumber] | None = None
+    # What becomes of a CPU that channels interrupt: "refuse" keeps it online (EBUSY), "rebind"
+    # moves the channels first; default: what the version does, but with the series "refuse".
+    offlining: Literal["refuse", "rebind"] | None = None
     release: str = ""  # uname -r; default: the version and .0
     build: str = "#1 SMP PREEMPT_DYNAMIC Mon Jun  3 05:09:26 UTC 2024"  # uname -v
     builder: str = "fakeproc@hyperv"  # who built it, for /proc/version
@@ -113,6 +120,29 @@ class Kernel(_Table):
     compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
     cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"  # /proc/cmdline
     max_cpus: int = Field(default=8192, ge=1, le=8192)  # CONFIG_NR_CPUS
+
+    @model_validator(mode="after")
+    def _check(self) -> Kernel:
+        if self.patches and self.series == "absent":
+            raise ContradictionError(("patches",), "the series is absent")
+        missing = missing_patch(self.patches or ())
+        if missing is not None:
+            raise ContradictionError(("patches",), f"patch {missing[0]} needs patch {missing[1]}")
+        if self.series == "as reviewed" and self.patches and Patch.REQUEST_IRQS not in self.patches:
+            raise ContradictionError(
+                ("patches",), "as reviewed, control messages are handled as patch 9 has it"
+            )
+        if self.offlining == "rebind" and not VERSIONS[self.version].rebinds_when_offlining:
+            raise ContradictionError(
+                ("offlining",),
+                f"Linux {self.version} moves no channel by itself, as v6.15 does",
+            )
+        return self
+
+    @property
+    def personality(self) -> Personality:
+        """What this kernel does that another does not."""
+        return personality(self.version, self.series, self.patches, self.offlining)
 
     @property
     def uname_release(self) -> str:

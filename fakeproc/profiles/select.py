@@ -5,12 +5,14 @@ The command line, `Guest` and `Machine`, and the pytest marker all choose here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from os import PathLike, fspath
 from typing import TypeAlias, get_args
 
 from fakeproc.defaults import DEFAULT_PROFILE, MAX_CPUS, MAX_SEED, ClockKind, SizesKind
 from fakeproc.profiles import Profile, ProfileError, load
 from fakeproc.profiles.kernels import with_kernel
+from fakeproc.profiles.kernels import without_patches as leave_out
 from fakeproc.profiles.sizes import with_cpus
 
 __all__ = [
@@ -27,7 +29,11 @@ ProfileChoice: TypeAlias = "str | PathLike[str] | Profile"
 
 
 def chosen(
-    profile: ProfileChoice, kernel: str | None, cpus: int | None, seed: int | None = None
+    profile: ProfileChoice,
+    kernel: str | None,
+    cpus: int | None,
+    seed: int | None = None,
+    without_patches: Collection[int] = (),
 ) -> Profile:
     """The profile that is meant.
 
@@ -41,6 +47,8 @@ def chosen(
     found = profile if isinstance(profile, Profile) else load(fspath(profile))
     if kernel is not None:
         found = with_kernel(found, kernel)
+    if without_patches:
+        found = leave_out(found, without_patches)
     if cpus is not None:
         found = with_cpus(found, _whole("cpus", cpus, 1, MAX_CPUS))
     if seed is not None:

@@ -85,7 +85,8 @@ def test_irqs_are_mapped_anew_in_the_order_of_the_offers(kernel: str) -> None:
     machine = hibernating(kernel)
     before = interrupt_rows(text(machine, "/proc/interrupts"))
     assert write(machine, "/proc/irq/39/smp_affinity_list", b"2\n") == 2
-    assert write(machine, "/proc/irq/24/smp_affinity_list", b"5\n") == 2
+    heartbeat = next(irq for irq, row in before.items() if row.name == "heartbeat")
+    assert write(machine, f"/proc/irq/{heartbeat}/smp_affinity_list", b"5\n") == 2
     assert write(machine, "/host/power", HIBERNATE) == len(HIBERNATE)
     settle(machine)
     after = interrupt_rows(text(machine, "/proc/interrupts"))
@@ -93,13 +94,13 @@ def test_irqs_are_mapped_anew_in_the_order_of_the_offers(kernel: str) -> None:
     names = sorted(row.name for row in before.values())
     assert sorted(row.name for row in after.values()) == names
     for label, row in after.items():
-        if row.chip == "VMBus":
+        if row.chip == "VMBus" and row.name != "vmbus":
             assert sum(row.counts) == 0, "counts die with the descriptor"
             assert text(machine, f"/sys/kernel/irq/{label}/hwirq") == f"{row.hwirq}\n"
             assert node_at(machine, f"/proc/irq/{label}/{row.name}") is not None
     # A primary channel interrupts the CPU that it did, and its IRQ is set to that one.
-    assert text(machine, "/proc/irq/24/smp_affinity_list") == "5\n"
-    assert text(machine, "/proc/irq/24/affinity_hint") == "20\n"
+    assert text(machine, f"/proc/irq/{heartbeat}/smp_affinity_list") == "5\n"
+    assert text(machine, f"/proc/irq/{heartbeat}/affinity_hint") == "20\n"
     assert set(mapping(machine, HEARTBEAT).values()) == {5}
 
 

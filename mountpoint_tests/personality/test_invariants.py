@@ -235,8 +235,9 @@ def test_the_interrupts_of_all_channels_are_found_again(kernel: str) -> None:
 
     def vmbus_and_hyp() -> tuple[int, int]:
         rows = interrupt_rows(text(machine, "/proc/interrupts"))
-        vmbus = sum(sum(row.counts) for row in rows.values() if row.chip == "VMBus")
-        return vmbus, sum(rows["HYP"].counts)
+        messages = rows.get("HYP") or rows["24"]  # as reviewed, they have an interrupt
+        vmbus = sum(sum(r.counts) for r in rows.values() if r.chip == "VMBus" and r is not messages)
+        return vmbus, sum(messages.counts)
 
     vmbus, hyp = vmbus_and_hyp()
     for relid in machine.kernel.vmbus.channels:

@@ -238,13 +238,21 @@ def latency_command(machine: Machine, words: list[str]) -> Action:
 
 
 def fault_command(machine: Machine, words: list[str]) -> Action:
-    """`clear`, `pending RELID`, `affinity ERRNO [irq<N>] [COUNT]`, or a fault and how often."""
+    """What goes wrong, and how often.
+
+    `clear`, `pending RELID`, `affinity ERRNO [irq<N>] [COUNT]`, `irq enomem [COUNT]` or a fault of
+    the host.
+    """
     host = machine.host
     match words:
         case ["clear"]:
             return lambda: _clear_faults(machine)
         case ["affinity", errno_name, *more]:
             return _affinity_fault(machine, errno_name, more)
+        case ["irq", "enomem", *more]:
+            at_most(more, 1)
+            failures = count_of(more)
+            return lambda: _fail_allocations(machine, failures)
         case ["pending", relid]:
             channel = channel_with(machine, relid)
             return lambda: host.jam(channel)
@@ -257,13 +265,19 @@ def fault_command(machine: Machine, words: list[str]) -> Action:
             return lambda: host.faults.arm(fault, times)
     known = ", ".join(fault.value for fault in Fault)
     raise ValueError(
-        f"it is none of: {known}, pending RELID, affinity ERRNO [irq<N>] [COUNT], clear"
+        f"it is none of: {known}, pending RELID, affinity ERRNO [irq<N>] [COUNT],"
+        " irq enomem [COUNT], clear"
     )
+
+
+def _fail_allocations(machine: Machine, times: int) -> None:
+    machine.kernel.irqs.create_faults += times
 
 
 def _clear_faults(machine: Machine) -> None:
     machine.host.faults.clear()
     machine.kernel.irqs.affinity_faults.clear()
+    machine.kernel.irqs.create_faults = 0
 
 
 def _affinity_fault(machine: Machine, name: str, words: list[str]) -> Action:

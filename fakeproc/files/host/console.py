@@ -142,7 +142,10 @@ def fault_show(machine: Machine) -> str:
     faults = machine.host.faults
     lines = [f"{fault.value} {times}\n" for fault, times in faults.waiting.items() if times]
     lines += [f"pending {relid}\n" for relid in faults.jammed]
-    return "".join(lines) + str(machine.kernel.irqs.affinity_faults)
+    irqs = machine.kernel.irqs
+    if irqs.create_faults:
+        lines.append(f"irq enomem {irqs.create_faults}\n")
+    return "".join(lines) + str(irqs.affinity_faults)
 
 
 @CONSOLE.store

@@ -97,10 +97,13 @@ _ARM64_IPIS = {
 def x86_rows(kernel: Kernel) -> tuple[ArchRow, ...]:
     """`arch/x86/kernel/irq.c`: the rows, in order."""
     rows = X86_ROWS_7_2 if shown(kernel).interrupts_layout == "7.2" else X86_ROWS
-    if kernel.profile.stimer_direct:
-        return rows
-    # ms_hyperv_init_platform installs these vectors only where the host has the feature.
-    return tuple(row for row in rows if row.label not in {"HRE", "HVS"})
+    hidden: set[str] = set()
+    if not kernel.profile.stimer_direct:
+        # ms_hyperv_init_platform installs these vectors only where the host has the feature.
+        hidden |= {"HRE", "HVS"}
+    if kernel.personality.series.messages_have_irq:
+        hidden.add("HYP")  # "the HYP line would go away", its author in the review
+    return tuple(row for row in rows if row.label not in hidden)
 
 
 def arm64_rows(kernel: Kernel) -> tuple[ArchRow, ...]:

@@ -73,6 +73,8 @@ class _Table:
         return b"\n".join((header, *rows, b""))
 
     def _has_row(self, desc: IrqDesc) -> bool:
+        if desc.hidden:
+            return False
         if desc.actions or self._kernel.personality.version.row_needs_action:
             return bool(desc.actions)
         return any(desc.counts.get(cpu) for cpu in self._column)

@@ -8,7 +8,7 @@ from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import Irq, list_line, mask_line
 from fakeproc.files.text.bitmap import parse_list, parse_mask
 from fakeproc.files.tree import Attributes, ProcDirectory, numbered
-from fakeproc.guest.irq.core import IrqDesc
+from fakeproc.guest.irq.core import NO_NAME, IrqDesc
 from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def spurious_show(_irq: Irq) -> str:
 
 def _one_irq(kernel: Kernel, desc: IrqDesc) -> ProcDirectory:
     """/proc/irq/<n>: its files, and an empty directory for each action."""
-    actions = {name: ProcDirectory() for name in desc.actions if name}
+    actions = {name: ProcDirectory() for name in desc.actions if name not in {"", NO_NAME}}
     return ProcDirectory(
         (IRQ.on(Irq(kernel, desc), desc),),
         actions,

@@ -73,7 +73,7 @@ def cpu_show(it: DeviceChannel) -> str:
 def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
     """Interrupt another CPU (`target_cpu_store`).
 
-    Returns 0 where the series is applied as it was posted, which lets write(2)
+    Returns 0 where patch 10 is applied as it was posted, which lets write(2)
     return 0 and `echo` try for ever.
 
     Raises what `Retargeting.store` raises.
@@ -81,7 +81,7 @@ def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
     vmbus = it.kernel.vmbus
     change = vmbus.retargeting.store(it.channel, lambda: scan_unsigned(data))
     it.kernel.timeline.finish(change)
-    return None if vmbus.series.store_returns_count else 0
+    return None if vmbus.retargeting.store_returns_count else 0
 
 
 @CHANNEL.show(visible=_has_monitor)

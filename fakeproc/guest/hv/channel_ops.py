@@ -22,6 +22,7 @@ from fakeproc.protocol.messages import (
     SubchannelRequest,
     TlConnectRequest,
 )
+from fakeproc.series import Patch
 from fakeproc.timeline import MILLISECOND, Completion, Sleeper
 
 if TYPE_CHECKING:
@@ -31,16 +32,13 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.connection import Connection
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
     from fakeproc.guest.log import KernelLog
+    from fakeproc.series import Series
 
 __all__ = ["ChannelOps"]
 
 
 class ChannelOps:
-    """Opens and closes channels.
-
-    As posted, the series frees a channel's IRQ only when its relid is
-    unmapped; `frees_irq_on_close` says that it does so here.
-    """
+    """Opens and closes channels; `series` says whether their IRQs are requested, and freed."""
 
     def __init__(
         self,
@@ -48,14 +46,14 @@ class ChannelOps:
         table: ChannelTable,
         irqs: IrqCore,
         log: KernelLog,
-        *,
-        frees_irq_on_close: bool,
+        series: Series,
     ) -> None:
         self._connection = connection
         self._table = table
         self._irqs = irqs
         self.log = log
-        self._frees_irq_on_close = frees_irq_on_close
+        self._requests_irqs = Patch.REQUEST_IRQS in series.patches
+        self._frees_irq_on_close = series.frees_on_close
         self._gpadl = itertools.count(0xE1E10)
 
     def open(self, channel: Channel, ring_size: int) -> Sleeper[None]:
@@ -98,9 +96,9 @@ class ChannelOps:
     def _open(self, channel: Channel) -> Sleeper[None]:
         """The rest of `__vmbus_open`: the IRQ, then the host's consent."""
         relid = channel.relid
-        if channel.desc is not None:
-            self._request_irq(channel, channel.desc)
-            self._irqs.set_affinity_and_hint(channel.desc, 1 << channel.target_cpu)
+        if self._requests_irqs:
+            desc = self._request_irq(channel)
+            self._irqs.set_affinity_and_hint(desc, 1 << channel.target_cpu)
         try:
             with self._connection.awaiting(OpenChannelResult, relid, relid) as opened:
                 self._connection.post(OpenChannel(relid, channel.gpadl, channel.target_cpu))
@@ -120,16 +118,21 @@ class ChannelOps:
         if channel.rescinded:
             raise OSError(ENODEV, f"the host has rescinded channel {channel.relid}")
 
-    def _request_irq(self, channel: Channel, desc: IrqDesc) -> None:
+    def _request_irq(self, channel: Channel) -> IrqDesc:
+        """Patch 9; raises OSError EINVAL where the relid could not be mapped to an IRQ."""
+        desc = channel.desc
         try:
+            if desc is None:
+                raise OSError(EINVAL, f"channel {channel.relid} has no IRQ")
             self._irqs.request(desc, channel.irq_name)
         except OSError as error:
             self.log.say(
                 f"hv_vmbus: request_irq failed with -{error.errno} for relid {channel.relid}"
-                f" irq {desc.irq}",
+                f" irq {desc.irq if desc else 0}",
                 KERN_ERR,
             )
             raise
+        return desc
 
     def close(self, channel: Channel) -> Sleeper[None]:
         """`vmbus_close`: the mapping of the relid stays, the IRQ is freed where that is meant.

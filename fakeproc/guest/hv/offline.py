@@ -62,8 +62,8 @@ class CpuBusyError(OSError):
 class Offline:
     """Lets a CPU go offline, or refuses; switches its SynIC on when it is back.
 
-    `waits_for_acks` is patch 11; `rebinds` is what kernels since v6.15 do
-    without the series: they first move every channel elsewhere.
+    `waits_for_acks` is patch 11; `rebinds` is what stock kernels do since
+    v6.15: they first move every channel elsewhere.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Offline:
             raise CpuBusyError(cpu, holders, elsewhere, can_retarget=can_retarget)
 
     def _rebind(self, cpu: int) -> Sleeper[None]:
-        """Since v6.15, without the series: move every channel elsewhere first.
+        """Since v6.15: move every channel elsewhere first.
 
         To a CPU drawn at random, or the next that will have it, or else CPU 0.
         Raises OSError EIO where not even that will, as for a channel that is
@@ -180,7 +180,8 @@ class Offline:
                 return
             if look < EVENT_LOOKS - 1:
                 yield EVENT_PAUSE
-        self._log.say(f"hv_vmbus: Events pending when trying to offline CPU {cpu}", KERN_ERR)
+        if self._waits_for_acks:  # patch 11 brings the message too
+            self._log.say(f"hv_vmbus: Events pending when trying to offline CPU {cpu}", KERN_ERR)
         raise OSError(EBUSY, f"event flags are pending on CPU {cpu}: {self._pending_of(cpu)}")
 
     def _pending_of(self, cpu: int) -> str:

@@ -30,6 +30,7 @@ class Retargeting(ABC):
     """`target_cpu_store`: in which order a kernel looks at the protocol and at the number."""
 
     parses_first = False  # whether it looks at the number before the protocol
+    store_returns_count = True  # else 0, which is what irq_set_affinity() returns
 
     def __init__(self, connection: Connection, cpus: Cpus) -> None:
         self._connection = connection
@@ -66,8 +67,11 @@ class Retargeting(ABC):
 class ThroughIrq(Retargeting):
     """Patch 10: the affinity of the channel's IRQ becomes this one CPU."""
 
-    def __init__(self, connection: Connection, cpus: Cpus, irqs: IrqCore) -> None:
+    def __init__(
+        self, connection: Connection, cpus: Cpus, irqs: IrqCore, *, store_returns_count: bool
+    ) -> None:
         super().__init__(connection, cpus)
+        self.store_returns_count = store_returns_count
         self._irqs = irqs
 
     def set_cpu(self, channel: Channel, cpu: int) -> Sleeper[None]:

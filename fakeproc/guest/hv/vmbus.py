@@ -19,14 +19,16 @@ from fakeproc.guest.hv.connection import Connection
 from fakeproc.guest.hv.device_types import HV_UNKNOWN, UNSUPPORTED
 from fakeproc.guest.hv.drivers.built_in import built_in_drivers, device_type
 from fakeproc.guest.hv.drivers.hv_sock import HvSock
-from fakeproc.guest.hv.irqchip import VMBusChip
+from fakeproc.guest.hv.irqchip import MessageChip, PlaceholderChip, VMBusChip
 from fakeproc.guest.hv.modify import ModifyChannels
 from fakeproc.guest.hv.offline import Offline
 from fakeproc.guest.hv.placement import Placement
 from fakeproc.guest.hv.retarget import Direct, Retargeting, ThroughIrq
 from fakeproc.guest.hv.suspend import Suspend
 from fakeproc.guest.hv.synic import Synic
+from fakeproc.guest.irq.core import NO_NAME
 from fakeproc.guest.log import KERN_ERR
+from fakeproc.protocol.classes import HV_SOCK
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
     GpadlCreated,
@@ -41,6 +43,7 @@ from fakeproc.protocol.messages import (
     UnloadResponse,
     VersionResponse,
 )
+from fakeproc.series import Patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +89,7 @@ class Vmbus:
         probe_delays: Mapping[UUID, int],
     ) -> None:
         series, version = personality.series, personality.version
+        patches = series.patches
         channels: dict[int, Channel] = {}
         self.channels: Mapping[int, Channel] = channels  # by relid
         self.series = series
@@ -93,12 +97,16 @@ class Vmbus:
         self.synic = Synic(cpus.online)
         self.placement = Placement(cpus, self.synic, self.channels)
         self.modify = ModifyChannels(
-            self.connection, self.placement, log, reports_refusals=series.applied
+            self.connection, self.placement, log, reports_refusals=Patch.WAIT_FOR_MODIFY in patches
         )
-        self.chip = VMBusChip(cpus, self.synic, self.modify)
+        self.chip: VMBusChip | PlaceholderChip = (
+            VMBusChip(cpus, self.synic, self.modify, avoids_leaving=Patch.SYNIC_ONLINE in patches)
+            if Patch.SET_AFFINITY in patches
+            else PlaceholderChip(log)
+        )
         self.retargeting: Retargeting = (
-            ThroughIrq(self.connection, cpus, irqs)
-            if series.applied
+            ThroughIrq(self.connection, cpus, irqs, store_returns_count=series.store_returns_count)
+            if Patch.SET_AFFINITY in patches
             else Direct(
                 self.connection, cpus, self.modify, parses_first=version.parses_before_version
             )
@@ -111,28 +119,30 @@ class Vmbus:
             self.retargeting,
             self.channels,
             log,
-            waits_for_acks=series.applied,
-            rebinds=not series.applied and version.rebinds_when_offlining,
+            waits_for_acks=Patch.WAIT_FOR_MODIFY in patches,
+            rebinds=personality.rebinds_when_offlining,
         )
         self.table = ChannelTable(
             channels,
             self.connection,
             self.placement,
             irqs,
-            self.chip if series.applied else None,
+            self.chip if Patch.MAP_RELIDS in patches else None,
             architecture,
             uevents,
+            log,
+            guards_group=Patch.GUARD_SYSFS_GROUP in patches,
         )
-        self.ops = ChannelOps(
-            self.connection, self.table, irqs, log, frees_irq_on_close=series.frees_on_close
-        )
+        self.ops = ChannelOps(self.connection, self.table, irqs, log, series)
         self.bus = HvBus(timeline, devices, self.ops, log)
         self.sockets = HvSock(self.ops)
-        self._drivers = [*built_in_drivers(self.ops, cpus, pci, scsi, version), self.sockets]
+        self._drivers = [*built_in_drivers(self.ops, cpus, pci, scsi, personality), self.sockets]
         self.suspend = Suspend(
             cpus, self.connection, self.table, self.ops, self.devices, self._rescinded, log
         )
+        self._handles_irqs = Patch.REQUEST_IRQS in patches
         self._irqs = irqs
+        self._architecture = architecture
         self._timeline = timeline
         self._accounting = accounting
         self._log = log
@@ -147,6 +157,8 @@ class Vmbus:
 
     def connect(self) -> Sleeper[None]:
         """`vmbus_bus_init`: find a version, register the drivers, take the offers."""
+        if self.series.messages_have_irq:
+            self._request_message_irq()
         yield from self.connection.negotiate()
         for driver in self._drivers:
             if driver.since > self.connection.version:
@@ -154,6 +166,18 @@ class Vmbus:
             self._log.say(f"hv_vmbus: registering driver {driver.name}")
             yield from self._model.add_driver(self.bus, driver)
         yield from self.connection.request_offers()
+
+    def _request_message_irq(self) -> None:
+        """As reviewed: an interrupt for the control messages.
+
+        It was never posted: that it lies in the channels' domain, with the
+        relid that no channel has, and what it is called, is this project's guess.
+        """
+        floor = self._architecture.irq_floor(0, self._irqs.nr_irqs)
+        desc = self._irqs.create(MessageChip(), 0, floor=floor)
+        desc.settable = False
+        self._irqs.request(desc, "vmbus")
+        self._architecture.use_message_irq(desc)
 
     # Interrupts and messages (vmbus_drv.c)
 
@@ -171,7 +195,7 @@ class Vmbus:
             channel = self.channels.get(relid)
             if channel is None or channel.rescinded:
                 continue
-            if channel.desc is None:
+            if channel.desc is None or not self._handles_irqs:
                 ran += self.callback(channel, cpu, number)
             elif channel.desc.actions:
                 self._irqs.count(channel.desc, cpu, number)
@@ -214,7 +238,7 @@ class Vmbus:
 
     def _offered(self, offer: OfferChannel) -> None:
         """`vmbus_onoffer` and `vmbus_process_offer`."""
-        if self.series.applied and offer.class_id in UNSUPPORTED:
+        if Patch.DROP_UNSUPPORTED in self.series.patches and offer.class_id in UNSUPPORTED:
             return
         if self.suspend.takes(offer):
             return
@@ -225,12 +249,19 @@ class Vmbus:
         device = self.devices.get(name) if offer.subchannel_index else self._new(kind, offer)
         if device is None:
             return  # a sub-channel of a device that is gone
-        channel = Channel(offer, device, "hv_sock" if offer.is_hvsock else kind.irq_name)
-        self.table.add(channel)
+        channel = Channel(offer, device, self._irq_name(offer, kind))
+        if not self.table.add(channel):
+            return
         if channel.is_primary:
             self._timeline.start(self._register(device))
         elif device.driver is not None:
             self._add_subchannel(device.driver, channel)
+
+    def _irq_name(self, offer: OfferChannel, kind: DeviceType) -> str:
+        """Patch 3: what the channel's interrupt is called until its driver knows better."""
+        if Patch.NAME_IRQS not in self.series.patches:
+            return NO_NAME
+        return HV_SOCK if offer.is_hvsock else kind.irq_name
 
     def _add_subchannel(self, driver: Driver, channel: Channel) -> None:
         """`vmbus_add_channel_work`: one whose directory cannot be made is given back."""

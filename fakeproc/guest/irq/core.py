@@ -10,7 +10,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
-from errno import EBUSY, EINVAL
+from errno import EBUSY, EINVAL, ENOMEM
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.irq.faults import AffinityFaults
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.log import KernelLog
 
-__all__ = ["U32", "IrqChip", "IrqCore", "IrqDesc"]
+__all__ = ["NO_NAME", "U32", "IrqChip", "IrqCore", "IrqDesc"]
 
+NO_NAME = "(null)"  # an action whose name is NULL, as printf shows it; it has no directory
 U32 = 0xFFFF_FFFF  # counters of interrupts are unsigned int, and wrap
 
 
@@ -70,6 +71,7 @@ class IrqDesc:
     hint: int = 0
     actions: list[str] = field(default_factory=list)
     in_proc: bool = False  # whether /proc/irq/<n> exists: from the first request on
+    hidden: bool = False  # IRQ_HIDDEN: no row in /proc/interrupts
     chip_data: object = None  # what the chip steers by (`irq_data->chip_data`)
     due: Callable[[IrqDesc], None] = _nothing_due  # delivers what has come and is not counted
     counted: dict[int, int] = field(default_factory=dict)  # by CPU, as far as it is delivered
@@ -118,6 +120,7 @@ class IrqCore:
         self.descs: dict[int, IrqDesc] = {}
         self.default_affinity = cpus.possible
         self.affinity_faults = AffinityFaults()
+        self.create_faults = 0  # how many of the next descriptors cannot be allocated
         self.nr_irqs = 0
         # By CPU, every interrupt ever counted, also of freed descriptors
         # (`kstat.irqs_sum`), as far as it is delivered.
@@ -137,8 +140,14 @@ class IrqCore:
         floor: int = 0,
         chip_data: object = None,
     ) -> IrqDesc:
-        """Allocate a descriptor: `irq`, or the lowest number free from the floor on."""
+        """Allocate a descriptor: `irq`, or the lowest number free from the floor on.
+
+        Raises OSError ENOMEM where a fault for that waits and no number is given.
+        """
         if irq is None:
+            if self.create_faults:
+                self.create_faults -= 1
+                raise OSError(ENOMEM, "the fault 'irq enomem' was armed")
             irq = self._free_from.get(floor, floor)
             while irq in self.descs:
                 irq += 1

@@ -23,7 +23,8 @@ class CpuMigration:
         """`irq_migrate_all_off_this_cpu`, once the CPU is not online any more."""
         online = self._cpus.online
         for desc in list(self._irqs.descs.values()):
-            if desc.actions and desc.effective >> cpu & 1:
+            # irq_needs_fixup: a chip that never set an effective mask is judged by the other one
+            if desc.actions and (desc.effective or desc.affinity) >> cpu & 1:
                 self._migrate(desc)
             elif desc.pending is not None and not desc.pending & online:
                 desc.pending = None  # irq_fixup_move_pending: the move has nowhere to go

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.device_types import HV_UNKNOWN, DeviceType, index_by_class
 from fakeproc.guest.hv.drivers import hv_pci, netvsc, storvsc, uio, utils
+from fakeproc.series import Patch
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.guest.pci.functions import Pci
     from fakeproc.guest.scsi import Scsi
-    from fakeproc.personality import Version
+    from fakeproc.personality import Personality
 
 __all__ = ["built_in_drivers", "device_type"]
 
@@ -36,20 +37,26 @@ def device_type(class_id: UUID) -> DeviceType:
 
 
 def built_in_drivers(
-    ops: ChannelOps, cpus: Cpus, pci: Pci, scsi: Scsi, version: Version
+    ops: ChannelOps, cpus: Cpus, pci: Pci, scsi: Scsi, personality: Personality
 ) -> list[Driver]:
     """Every driver but that of sockets.
 
     `version.fcopy_driver` names the one that takes the file copy service.
     """
+    version, patches = personality.version, personality.series.patches
     return [
         utils.utils(ops, fcopy=version.fcopy_driver == "hv_utils"),
-        storvsc.Storvsc(ops, cpus, scsi),
+        storvsc.Storvsc(ops, cpus, scsi, names_irqs=Patch.NAME_DISKS in patches),
         utils.balloon(ops),
         utils.mouse(ops),
         utils.keyboard(ops),
         utils.display(ops),
         netvsc.Netvsc(ops, cpus, version.netvsc_channels),
         uio.UioHvGeneric(ops, fcopy=version.fcopy_driver == "uio_hv_generic"),
-        hv_pci.HvPci(ops, pci, upwards=version.pci_domain_upwards),
+        hv_pci.HvPci(
+            ops,
+            pci,
+            upwards=version.pci_domain_upwards,
+            names_irqs=Patch.NAME_PCI in patches,
+        ),
     ]

@@ -35,20 +35,25 @@ def pci_function(device: VmbusDevice) -> PciFunction | None:
 
 
 class HvPci(SimpleDriver):
-    """Gives each device a PCI domain; `upwards` says how it resolves a collision."""
+    """Gives each device a PCI domain; `upwards` says how it resolves a collision.
 
-    def __init__(self, ops: ChannelOps, pci: Pci, *, upwards: bool) -> None:
+    `names_irqs` is patch 4.
+    """
+
+    def __init__(self, ops: ChannelOps, pci: Pci, *, upwards: bool, names_irqs: bool) -> None:
         super().__init__(ops, "hv_pci", ("vpci",), ring_size(16 * KIB))
         self._pci = pci
         self._domains = Ida()
         self._upwards = upwards
+        self._names_irqs = names_irqs
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
         """Open the channel under the domain's name (patch 4), then look at the bus."""
         wanted = int(device.name.split("-")[1], 16)
         bus = HvPciBus(self._domains.alloc_near(wanted, upwards=self._upwards))
         device.drvdata = bus
-        device.primary.irq_name = f"vpci:{bus.domain:04x}"
+        if self._names_irqs:
+            device.primary.irq_name = f"vpci:{bus.domain:04x}"
         try:
             yield from self._ops.open(device.primary, self.ring_size)
         except OSError:

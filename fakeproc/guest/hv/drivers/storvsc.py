@@ -30,18 +30,23 @@ def scsi_host(device: VmbusDevice) -> int | None:
 
 
 class Storvsc(SimpleDriver):
-    """Makes a SCSI host of a device, and wants a channel for each further CPU."""
+    """Makes a SCSI host of a device, and wants a channel for each further CPU.
 
-    def __init__(self, ops: ChannelOps, cpus: Cpus, scsi: Scsi) -> None:
+    `names_irqs` is patch 5.
+    """
+
+    def __init__(self, ops: ChannelOps, cpus: Cpus, scsi: Scsi, *, names_irqs: bool) -> None:
         super().__init__(ops, "hv_storvsc", ("ide", "scsi", "fc"), ring_size(128 * KIB))
         self._cpus = cpus
         self._scsi = scsi
+        self._names_irqs = names_irqs
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
         """Open the primary channel, request sub-channels, become a SCSI host."""
         host = self._scsi.alloc(device)
         device.drvdata = host
-        device.primary.irq_name = f"pri@storvsc{host.number}"
+        if self._names_irqs:
+            device.primary.irq_name = f"pri@storvsc{host.number}"
         try:
             yield from self._ops.open(device.primary, self.ring_size)
         except OSError:
@@ -64,7 +69,8 @@ class Storvsc(SimpleDriver):
 
     def subchannel_offered(self, channel: Channel) -> Sleeper[None]:
         """`handle_sc_creation`."""
-        channel.irq_name = f"sub@storvsc{scsi_host(channel.device)}"
+        if self._names_irqs:
+            channel.irq_name = f"sub@storvsc{scsi_host(channel.device)}"
         yield from self._ops.open(channel, self.ring_size)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
