@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fakeproc.api.guest import Guest
     from fakeproc.api.machine import Machine
     from fakeproc.api.state import State
+    from fakeproc.interrupts_table import Row, Table
     from fakeproc.profiles import Profile, ProfileError
 
 __all__ = [
@@ -45,7 +46,9 @@ __all__ = [
     "Profile",
     "ProfileError",
     "RefusedError",
+    "Row",
     "State",
+    "Table",
     "Uevent",
 ]
 
@@ -61,7 +64,9 @@ _HOMES = {
     "Profile": "profiles",
     "ProfileError": "profiles",
     "RefusedError": "api.errors",
+    "Row": "interrupts_table",
     "State": "api.state",
+    "Table": "interrupts_table",
     "Uevent": "api.console",
 }
 

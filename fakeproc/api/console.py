@@ -17,6 +17,7 @@ from fakeproc.api.errors import FakeprocError, RefusedError
 from fakeproc.api.files import Files, Path
 from fakeproc.api.measure import Measured
 from fakeproc.api.state import State
+from fakeproc.interrupts_table import Table
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -204,6 +205,10 @@ class Console(Files):
     def state(self) -> State:
         """Guest and host as they are now."""
         return State.parse(self._ask("state.json"))
+
+    def interrupts(self) -> Table:
+        """/proc/interrupts, read as any program reads it, in typed rows."""
+        return Table.parse(self.read("/proc/interrupts"))
 
     def log(self) -> str:
         """The log of the guest's kernel, as dmesg prints it; refused writes are explained in it."""
