@@ -141,9 +141,9 @@ class Machine:
                 entry.result = self.files.write(planned.path, data)
         self.agenda.done.append((planned, entry))
 
-    def note_lost(self, relid: int, cpu: int, count: int | None) -> None:
+    def note_lost(self, relid: int, connection: int, cpu: int, count: int | None) -> None:
         """Say in the guest's log that a channel's interrupts reach nobody, or did not (`count`)."""
-        channel = self.kernel.vmbus.channels.get(relid)
+        channel, _ = self.kernel.vmbus.table.find(relid, connection)
         name = f"relid {relid} ({channel.irq_name})" if channel else f"relid {relid}"
         self.kernel.log.say(
             f"fakeproc: interrupts of {name} are lost: CPU {cpu} is offline"

@@ -25,7 +25,6 @@ from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.pci.functions import Pci, PciBus
 from fakeproc.guest.scsi import Scsi
 from fakeproc.series import ALL_PATCHES
-from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
     from fakeproc.guest.irq.core import IrqDesc
@@ -87,7 +86,7 @@ class Kernel:
             self.devices,
             Scsi(self.devices),
             self.devices.directory(profile.vmbus.parent),
-            {d.instance: d.probe_delay_us * MICROSECOND for d in profile.vmbus.devices},
+            profile.vmbus,
         )
         self._host = host
         self._irq_rates: dict[int, float] = {}  # of the traffic on other interrupts
@@ -204,7 +203,7 @@ class Kernel:
             self.irqs.restore(self.irqs.descs[irq.irq], irq.counts)
         for device in self.profile.vmbus.devices:
             for wanted in device.channels:
-                channel = self.vmbus.channels.get(wanted.relid)
+                channel, _ = self.vmbus.table.find(wanted.relid, device.connection - 1)
                 if channel is not None:
                     if channel.desc is not None:
                         self.irqs.restore(channel.desc, wanted.counts)
@@ -227,7 +226,12 @@ class Kernel:
     # GuestPort: what the host does to the guest
 
     def interrupt(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None = None, times: int = 1
+        self,
+        vp: int,
+        relids: dict[int, int],
+        message: HostMessage | None = None,
+        times: int = 1,
+        connection: int = 0,
     ) -> None:
         """`vmbus_isr` on CPU `vp`: each counts on HYP, with patch 9 only control messages.
 
@@ -236,39 +240,44 @@ class Kernel:
         """
         if self.has_event_flags():
             self._host.settle()  # an interrupt that came before this one has found them
-        hardirqs, softirqs = self._handle(vp, relids, message, times)
+        hardirqs, softirqs = self._handle(vp, relids, message, times, connection)
         if hardirqs:
             self.accounting.charge(vp, hardirqs, softirqs)
 
-    def traffic(self, vp: int, relid: int, count: int) -> None:
+    def traffic(self, vp: int, relid: int, count: int, connection: int = 0) -> None:
         """The same for what came since the channel was last looked at; its load has paid for it."""
-        self._handle(vp, {relid: count}, None)
+        self._handle(vp, {relid: count}, None, 1, connection)
 
     def _handle(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None, times: int = 1
+        self,
+        vp: int,
+        relids: dict[int, int],
+        message: HostMessage | None,
+        times: int,
+        connection: int,
     ) -> tuple[int, int]:
         """Handle interrupts, and return how many they were and how many softirqs they raised."""
         if not self.cpus.is_online(vp):
-            self.vmbus.synic.set_flags(vp, set(relids))
+            self.vmbus.synic.set_flags(vp, set(relids), connection)
             return 0, 0
-        left_behind = dict.fromkeys(self.vmbus.synic.take_flags(vp), 1)
+        left_behind = dict.fromkeys(self.vmbus.synic.take_flags(vp, connection), 1)
         found = {**left_behind, **relids}
-        softirqs = self.vmbus.handle_events(vp, found)
+        softirqs = self.vmbus.handle_events(vp, found, connection)
         hardirqs = sum(found.values())
         if self._counts_on_top:
             self.architecture.count_vmbus(vp, hardirqs)
         if message is not None:
             hardirqs += times
             self.architecture.count_vmbus(vp, times)
-            self.vmbus.handle_message(message)
+            self.vmbus.handle_message(message, connection)
         return hardirqs, softirqs
 
-    def channel_load(self, vp: int, relid: int, rate: float) -> None:
+    def channel_load(self, vp: int, relid: int, rate: float, connection: int = 0) -> None:
         """A channel interrupts a CPU so often a second from now on; 0 ends it."""
         if rate:
-            self.accounting.set_load(relid, vp, Load(rate, rate))
+            self.accounting.set_load((connection, relid), vp, Load(rate, rate))
         else:
-            self.accounting.end_load(relid)
+            self.accounting.end_load((connection, relid))
 
     def timer_load(self, vp: int, rate: float) -> None:
         """A timer expires so often a second from now on; 0 ends it."""

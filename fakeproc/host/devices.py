@@ -94,6 +94,7 @@ class HostDevice:
     pci_model: str = "nic"  # what lies behind a vpci device
     is_hvsock: bool = False
     from_host: bool = False  # a socket: which side has connected
+    connection: int = 0  # the number of the connection that it is offered on
 
     @property
     def primary(self) -> HostChannel:
@@ -139,10 +140,11 @@ class Relids:
         """How many more channels can have a relid."""
         return MAX_RELID - len(self.taken)
 
-    def forget(self) -> None:
-        """Take every relid back, and from now on give them out as they come."""
-        for relid in list(self.taken):
-            self.release(relid)
+    def forget(self, connection: int) -> None:
+        """Take every relid of a connection back, and from now on give them out as they come."""
+        for relid, channel in list(self.taken.items()):
+            if channel.device.connection == connection:
+                self.release(relid)
         self._as_preferred = False
 
     def release(self, relid: int) -> None:
@@ -155,7 +157,13 @@ class Relids:
 
 def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
     """A device as the profile describes it; `subchannel_delay` in ns."""
-    device = HostDevice(wanted.class_id, wanted.instance, subchannel_delay, pci_model=wanted.pci)
+    device = HostDevice(
+        wanted.class_id,
+        wanted.instance,
+        subchannel_delay,
+        pci_model=wanted.pci,
+        connection=wanted.connection - 1,
+    )
     device.channels = [
         HostChannel(device, index, channel.relid, _monitor(channel.monitor))
         for index, channel in enumerate(wanted.channels)
@@ -168,10 +176,12 @@ def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
 
 
 def socket_device(
-    service: UUID, instance: UUID, relid: int | None, *, from_host: bool
+    service: UUID, instance: UUID, relid: int | None, *, from_host: bool, connection: int = 0
 ) -> HostDevice:
     """A connection by socket: a device with one channel, for as long as the connection lasts."""
-    device = HostDevice(service, instance, is_hvsock=True, from_host=from_host)
+    device = HostDevice(
+        service, instance, is_hvsock=True, from_host=from_host, connection=connection
+    )
     device.channels = [HostChannel(device, 0, relid)]
     return device
 

@@ -24,8 +24,8 @@ class Faults:
 
     def __init__(self) -> None:
         self.waiting: Counter[Fault] = Counter()
-        # By virtual processor: relids whose event flag is set and never consumed.
-        self._stuck: defaultdict[int, set[int]] = defaultdict(set)
+        # By virtual processor and connection: relids whose event flag is set and never consumed.
+        self._stuck: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
 
     def arm(self, fault: Fault, times: int) -> None:
         """Make a fault happen the next `times` times that it can."""
@@ -38,18 +38,18 @@ class Faults:
         self.waiting[fault] -= 1
         return True
 
-    def jam(self, vp: int, relid: int) -> None:
+    def jam(self, vp: int, relid: int, connection: int = 0) -> None:
         """Set an event flag on a virtual processor, never to be consumed."""
-        self._stuck[vp].add(relid)
+        self._stuck[vp, connection].add(relid)
 
-    def stuck_on(self, vp: int) -> set[int]:
-        """The relids whose event flag is stuck on a virtual processor."""
-        return self._stuck.get(vp, set())
+    def stuck_on(self, vp: int, connection: int) -> set[int]:
+        """The relids of a connection whose event flag is stuck on a virtual processor."""
+        return self._stuck.get((vp, connection), set())
 
     @property
-    def jammed(self) -> list[int]:
-        """The relids whose event flag is stuck anywhere."""
-        return sorted({relid for relids in self._stuck.values() for relid in relids})
+    def jammed(self) -> list[tuple[int, int]]:
+        """Connection and relid of the event flags that are stuck anywhere."""
+        return sorted({(on, relid) for (_, on), relids in self._stuck.items() for relid in relids})
 
     def clear(self) -> None:
         """Disarm all faults and clear all jammed flags."""

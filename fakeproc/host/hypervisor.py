@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fakeproc.host.connections import HostConnection
 from fakeproc.host.devices import (
     HostChannel,
     HostChannelState,
@@ -36,7 +37,6 @@ from fakeproc.protocol.messages import (
     HostMessage,
     HvStatus,
     InitiateContact,
-    Message,
     ModifyChannel,
     ModifyChannelResponse,
     OpenChannel,
@@ -55,6 +55,7 @@ from fakeproc.protocol.messages import (
 from fakeproc.timeline import MICROSECOND, MILLISECOND, Timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from fakeproc.profiles.schema import Profile
@@ -87,18 +88,20 @@ class Host:
     def __init__(self, timeline: Timeline, profile: Profile) -> None:
         self.latency = Latency()
         self.faults = Faults()
-        self.relids = Relids()
+        bus = profile.vmbus
+        shared = Relids()
+        self.connections = [
+            HostConnection(number, shared if bus.relids == "global" else Relids())
+            for number in range(bus.connections)
+        ]
         self.devices = [
             device_of_profile(device, device.subchannel_delay_us * MICROSECOND)
             for device in profile.vmbus.devices
         ]
-        self.sources = Sources(timeline, self.relids.taken, lambda: self.guest, profile.seed)
+        self.sources = Sources(timeline, self.channels, lambda: self.guest, profile.seed)
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
-        self.version: ProtocolVersion = (0, 0)  # that the guest has contacted the host with
-        self._retargeted = 0  # when the last ModifyChannel that has come is acted on
-        self._connection = 0  # how often the guest has ended one
 
     def connect(self, guest: GuestPort) -> None:
         """Know the guest that interrupts go to."""
@@ -111,22 +114,30 @@ class Host:
             raise RuntimeError("the host has no guest to interrupt")
         return self._guest
 
+    @property
+    def relids(self) -> Relids:
+        """The relids of the first connection, which are all where relids are global."""
+        return self.connections[0].relids
+
+    def channels(self) -> Collection[HostChannel]:
+        """Every channel that has a relid, of all connections."""
+        if len({id(connection.relids) for connection in self.connections}) == 1:
+            return self.relids.taken.values()
+        return [c for connection in self.connections for c in connection.relids.taken.values()]
+
     # What the guest asks for
 
-    def post_message(self, message: GuestMessage) -> HvStatus:
+    def post_message(self, message: GuestMessage, connection: int = 0) -> HvStatus:
         """HvPostMessage: take a control message; the answer comes as an interrupt."""
         for fault, status in _POST_FAULTS.items():
             if self.faults.consume(fault):
                 return status
-        if self.has(type(message)):
-            self._receive(message)
+        on = self.connections[connection]
+        if on.has(type(message)):
+            self._receive(message, on)
         return HvStatus.SUCCESS
 
-    def has(self, message: type[Message]) -> bool:
-        """Whether the protocol agreed on has a message."""
-        return message.since <= self.version
-
-    def _receive(self, message: GuestMessage) -> None:
+    def _receive(self, message: GuestMessage, on: HostConnection) -> None:
         """Act on a message of the protocol agreed on.
 
         What concerns a relid that the host has taken back, and that the guest
@@ -134,77 +145,79 @@ class Host:
         """
         match message:
             case InitiateContact(version):
-                self._contacted(version)
+                self._contacted(version, on)
             case RequestOffers():
                 for device in self.devices:
-                    self._offer(device.primary)
-                self._answer(AllOffersDelivered())
+                    if device.connection == on.number:
+                        self._offer(device.primary)
+                self._answer(AllOffersDelivered(), on)
             case GpadlHeader(relid, gpadl):
-                status = 0 if relid in self.relids.taken else REFUSED
-                self._answer(GpadlCreated(relid, gpadl, status))
+                status = 0 if on.channel(relid) else REFUSED
+                self._answer(GpadlCreated(relid, gpadl, status), on)
             case GpadlTeardown(_, gpadl):
-                self._answer(GpadlTorndown(gpadl))
+                self._answer(GpadlTorndown(gpadl), on)
             case OpenChannel(relid, _, target_vp):
-                self._open(relid, target_vp)
+                self._open(relid, target_vp, on)
             case CloseChannel(relid):
-                self._close(relid)
+                self._close(relid, on)
             case ModifyChannel(relid, target_vp):
-                self._retarget_later(relid, target_vp)
+                self._retarget_later(relid, target_vp, on)
             case RelidReleased(relid):
-                self._release(relid)
+                self._release(relid, on)
             case Unload():
-                self._unload()
+                self._unload(on)
             case TlConnectRequest(service, endpoint):
-                self._connect_socket(service, endpoint)
+                self._connect_socket(service, endpoint, on)
 
-    def send_packet(self, packet: SubchannelRequest) -> None:
+    def send_packet(self, packet: SubchannelRequest, connection: int = 0) -> None:
         """Read a packet from the ring of a channel; nobody reads that of one that is not open."""
-        primary = self.relids.taken.get(packet.relid)
+        on = self.connections[connection]
+        primary = on.channel(packet.relid)
         if primary is None or not primary.open:
             return
         for channel in primary.device.channels[1 : 1 + packet.count]:
-            if channel.state is HostChannelState.FREE and self.relids.left:
+            if channel.state is HostChannelState.FREE and on.relids.left:
                 self._offer(channel, primary.device.subchannel_delay)
 
-    def query(self, packet: BusRelationsQuery) -> BusRelations:
+    def query(self, packet: BusRelationsQuery, connection: int = 0) -> BusRelations:
         """Answer a packet of the ring: the function of a vpci device, while it is open."""
-        channel = self.relids.taken.get(packet.relid)
+        channel = self.connections[connection].channel(packet.relid)
         return BusRelations(channel.device.pci_model if channel and channel.open else None)
 
-    def stuck_event_flags(self, vp: int) -> set[int]:
+    def stuck_event_flags(self, vp: int, connection: int = 0) -> set[int]:
         """The event flags that no interrupt will consume: a fault."""
-        return self.faults.stuck_on(vp)
+        return self.faults.stuck_on(vp, connection)
 
-    def _contacted(self, version: ProtocolVersion) -> None:
+    def _contacted(self, version: ProtocolVersion, on: HostConnection) -> None:
         supported = version <= self._profile.vmbus.version
         if supported:
-            self.version = version
-        self._answer(VersionResponse(supported))
+            on.version = version
+        self._answer(VersionResponse(supported), on)
 
-    def _connect_socket(self, service: UUID, endpoint: UUID) -> None:
+    def _connect_socket(self, service: UUID, endpoint: UUID, on: HostConnection) -> None:
         """Accept a connection of the guest: on the host a program listens on every port."""
-        if self.relids.left:
-            self.add(socket_device(service, endpoint, None, from_host=False))
+        if on.relids.left:
+            self.add(socket_device(service, endpoint, None, from_host=False, connection=on.number))
         else:
-            self._answer(TlConnectResult(REFUSED))
+            self._answer(TlConnectResult(REFUSED), on)
 
-    def _open(self, relid: int, target_vp: int) -> None:
-        channel = self.relids.taken.get(relid)
+    def _open(self, relid: int, target_vp: int, on: HostConnection) -> None:
+        channel = on.channel(relid)
         if channel is None or channel.leaving or self.faults.consume(Fault.OPEN_FAIL):
-            self._answer(OpenChannelResult(relid, REFUSED))
+            self._answer(OpenChannelResult(relid, REFUSED), on)
             return
         self.sources.deliver_channel(channel)
         channel.state, channel.target_vp = HostChannelState.OPEN, target_vp
         self.sources.tell_load(channel)
-        self._answer(OpenChannelResult(relid))
+        self._answer(OpenChannelResult(relid), on)
 
-    def _close(self, relid: int) -> None:
+    def _close(self, relid: int, on: HostConnection) -> None:
         """Close a channel; without its primary a sub-channel has no use, and goes.
 
         The host gets to that when it is done with the primary channel, some
         time after the guest has seen the end of it.
         """
-        channel = self.relids.taken.get(relid)
+        channel = on.channel(relid)
         if channel is None:
             return
         self.sources.deliver_channel(channel)
@@ -214,71 +227,81 @@ class Host:
         if channel.index == 0:
             self._rescind_subchannels(channel.device)
 
-    def _release(self, relid: int) -> None:
-        """Take a relid back; a device that has lost its primary channel loses the others."""
-        channel = self.relids.taken.get(relid)
-        if channel is not None and channel.index == 0:
-            self._rescind_subchannels(channel.device)
-        if channel is not None:
-            self.guest.channel_load(channel.target_vp, relid, 0)
-        self.relids.release(relid)
+    def _release(self, relid: int, on: HostConnection) -> None:
+        channel = on.channel(relid)
+        if channel is None:
+            return
+        self.sources.deliver_channel(channel)
+        self.guest.channel_load(channel.target_vp, relid, 0, on.number)
+        on.relids.release(relid)
 
-    def _unload(self) -> None:
+    def _unload(self, on: HostConnection) -> None:
         """Forget every channel.  What comes next is the same machine, on another host maybe.
 
         So relids are no longer what they were, connections by socket are gone,
         and what was on its way to the guest is lost.
         """
-        for channel in self.relids.taken.values():
-            self.sources.deliver_channel(channel)
-            self.guest.channel_load(channel.target_vp, channel.relid, 0)
-        self.relids.forget()
-        self.devices = [device for device in self.devices if not device.is_hvsock]
-        self._connection += 1
-        self._answer(UnloadResponse())
+        for channel in self.channels():
+            if channel.device.connection == on.number:
+                self.sources.deliver_channel(channel)
+                self.guest.channel_load(channel.target_vp, channel.relid, 0, on.number)
+        on.relids.forget(on.number)
+        self.devices = [
+            device
+            for device in self.devices
+            if not (device.is_hvsock and device.connection == on.number)
+        ]
+        on.ended += 1
+        self._answer(UnloadResponse(), on)
 
-    def _retarget_later(self, relid: int, target_vp: int) -> None:
+    def _retarget_later(self, relid: int, target_vp: int, on: HostConnection) -> None:
         """Act on a ModifyChannel when it is its turn: no message overtakes another."""
-        now, channel = self._timeline.now, self.relids.taken.get(relid)
-        self._retargeted = max(self._retargeted, now + self.latency.ack)
+        now, channel = self._timeline.now, on.channel(relid)
+        on.retargeted = max(on.retargeted, now + self.latency.ack)
         self._timeline.after(
-            self._retargeted - now, lambda: self._retarget(channel, relid, target_vp)
+            on.retargeted - now, lambda: self._retarget(channel, relid, target_vp, on)
         )
 
-    def _retarget(self, channel: HostChannel | None, relid: int, target_vp: int) -> None:
+    def _retarget(
+        self, channel: HostChannel | None, relid: int, target_vp: int, on: HostConnection
+    ) -> None:
         status = REFUSED if self.faults.consume(Fault.MODIFYCHANNEL_NAK) else 0
-        if channel is None or self.relids.taken.get(relid) is not channel:
+        if channel is None or on.channel(relid) is not channel:
             status = REFUSED
         elif not status:
             self.sources.deliver_channel(channel)
             channel.target_vp = target_vp
             self.sources.tell_load(channel)
-        acknowledges = self.has(ModifyChannelResponse)
+        acknowledges = on.has(ModifyChannelResponse)
         if acknowledges and not self.faults.consume(Fault.MODIFYCHANNEL_DROP):
-            self.guest.interrupt(MESSAGE_VP, {}, ModifyChannelResponse(relid, status))
+            self._send(ModifyChannelResponse(relid, status), on)
 
-    def _answer(self, message: HostMessage, delay: int = 0) -> None:
-        connection = self._connection
+    def _send(self, message: HostMessage, on: HostConnection) -> None:
+        self.guest.interrupt(MESSAGE_VP, {}, message, connection=on.number)
+
+    def _answer(self, message: HostMessage, on: HostConnection, delay: int = 0) -> None:
+        ended = on.ended
 
         def deliver() -> None:
-            if connection == self._connection:
-                self.guest.interrupt(MESSAGE_VP, {}, message)
+            if ended == on.ended:
+                self._send(message, on)
 
         self._timeline.after(self.latency.message + delay, deliver)
 
     # Devices that come and go
 
     def _offer(self, channel: HostChannel, delay: int = 0) -> None:
-        self.relids.take(channel)
+        on = self.connections[channel.device.connection]
+        on.relids.take(channel)
         channel.due = self.sources.deliver_channel
         channel.offers += 1
         offer, number = channel.device.offer(channel), channel.offers
 
         def deliver() -> None:
             # It may have been taken back while it was on its way, and offered anew.
-            if self.relids.taken.get(offer.relid) is channel and channel.offers == number:
+            if on.relids.taken.get(offer.relid) is channel and channel.offers == number:
                 channel.state = HostChannelState.OFFERED
-                self.guest.interrupt(MESSAGE_VP, {}, offer)
+                self._send(offer, on)
 
         self._timeline.after(self.latency.message + delay, deliver)
 
@@ -305,14 +328,15 @@ class Host:
             self._rescind(channel, self.latency.cleanup)
 
     def _rescind(self, channel: HostChannel, delay: int = 0) -> None:
+        on = self.connections[channel.device.connection]
         match channel.state:
             case HostChannelState.UNANNOUNCED:
-                self.relids.release(channel.relid)
+                on.relids.release(channel.relid)
             case HostChannelState.OFFERED | HostChannelState.OPEN:
                 self.sources.deliver_channel(channel)
                 channel.state = HostChannelState.LEAVING
                 self.sources.tell_load(channel)
-                self._answer(RescindChannelOffer(channel.relid), delay)
+                self._answer(RescindChannelOffer(channel.relid), on, delay)
             case HostChannelState.FREE | HostChannelState.LEAVING:
                 pass
 
@@ -321,7 +345,8 @@ class Host:
     def signal(self, channel: HostChannel, count: int = 1) -> None:
         """Set a channel's event flag and interrupt its processor, `count` times."""
         channel.delivered += count
-        self.guest.interrupt(channel.target_vp, {channel.relid: count})
+        on = channel.device.connection
+        self.guest.interrupt(channel.target_vp, {channel.relid: count}, connection=on)
 
     def send_noop_messages(self, count: int) -> None:
         """Send `count` control messages that the guest has no handler for: they count on HYP."""
@@ -329,7 +354,7 @@ class Host:
 
     def jam(self, channel: HostChannel) -> None:
         """Set a channel's event flag where its interrupts go, never to be consumed."""
-        self.faults.jam(channel.target_vp, channel.relid)
+        self.faults.jam(channel.target_vp, channel.relid, channel.device.connection)
 
     # What interrupts the guest by itself (`HostPort`)
 
@@ -345,9 +370,9 @@ class Host:
         """Deliver every interrupt that is due by now."""
         self.sources.settle()
 
-    def settle_channel(self, relid: int) -> None:
+    def settle_channel(self, relid: int, connection: int = 0) -> None:
         """Deliver what is due of one channel."""
-        self.sources.settle_channel(relid)
+        self.sources.settle_channel(self.connections[connection].channel(relid))
 
     def settle_irq(self, irq: int) -> None:
         """Deliver what is due of another interrupt."""
@@ -384,9 +409,14 @@ class Host:
 
     def _begin_traffic(self) -> None:
         profile, sources = self._profile, self.sources
-        wanted = {c.relid: c for d in profile.vmbus.devices for c in d.channels if c.rate}
-        for channel in self.relids.taken.values():
-            wish = wanted.get(channel.preferred or channel.relid)
+        wanted = {
+            (d.connection - 1, c.relid): c
+            for d in profile.vmbus.devices
+            for c in d.channels
+            if c.rate
+        }
+        for channel in self.channels():
+            wish = wanted.get((channel.device.connection, channel.preferred or channel.relid))
             if channel.traffic is None and wish is not None:
                 sources.set_channel(channel, wish.rate, wish.traffic)
         for irq in profile.irqs:

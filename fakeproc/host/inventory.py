@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from fakeproc.host.devices import MAX_RELID, HostChannel, HostDevice, socket_device
+from fakeproc.host.devices import MAX_RELID, HostChannel, HostDevice, Relids, socket_device
 from fakeproc.protocol.classes import CLASS_GUIDS, HV_SOCK, MAX_PORT, service_of_port
 from fakeproc.protocol.messages import TlConnectRequest
 
@@ -68,6 +68,7 @@ class Inventory:
         relid: int | None,
         subchannels: int,
         pci_model: str,
+        connection: int = 0,
     ) -> HostDevice:
         """A device of the class called `kind`, to be offered.
 
@@ -79,7 +80,7 @@ class Inventory:
             known = ", ".join((HV_SOCK, *CLASS_GUIDS))
             raise ValueError(f"no class is called {kind[:60]!r}; the classes are {known}")
         instance = self._instance(instance, WELL_KNOWN.get(kind))
-        device = HostDevice(CLASS_GUIDS[kind], instance, pci_model=pci_model)
+        device = HostDevice(CLASS_GUIDS[kind], instance, pci_model=pci_model, connection=connection)
         device.channels = [
             HostChannel(device, index, relid if index == 0 else None)
             for index in range(1 + subchannels)
@@ -115,8 +116,9 @@ class Inventory:
         return self._plan(socket_device(self._service(service), endpoint, None, from_host=False))
 
     def _check_sockets(self) -> None:
-        if not self._host.has(TlConnectRequest):
-            major, minor = self._host.version
+        connection = self._host.connections[0]  # sockets have the first one
+        if not connection.has(TlConnectRequest):
+            major, minor = connection.version
             raise ValueError(f"VMBus protocol {major}.{minor} has no sockets")
 
     def _service(self, service: UUID | None) -> UUID:
@@ -127,7 +129,7 @@ class Inventory:
 
     def _instances(self) -> set[UUID]:
         """In use; a device that goes has its instance until the guest has forgotten it."""
-        instances = {channel.device.instance for channel in self._host.relids.taken.values()}
+        instances = {channel.device.instance for channel in self._host.channels()}
         return instances | {device.instance for device in self._planned}
 
     def _instance(self, wanted: UUID | None, known: UUID | None = None) -> UUID:
@@ -138,18 +140,25 @@ class Inventory:
 
     def _plan(self, device: HostDevice) -> HostDevice:
         relid = device.primary.preferred
-        planned = {device.primary.preferred for device in self._planned}
-        if relid is not None and (relid in self._host.relids.taken or relid in planned):
+        relids = self._host.connections[device.connection].relids
+        planned = {other.primary.preferred for other in self._planned_with(relids)}
+        if relid is not None and (relid in relids.taken or relid in planned):
             raise ValueError(f"relid {relid} is taken")
-        self._check_relids(len(device.channels))
+        self._check_relids(len(device.channels), relids)
         self._planned.append(device)
         return device
 
-    def _check_relids(self, wanted: int) -> None:
+    def _planned_with(self, relids: Relids) -> list[HostDevice]:
+        """The planned devices that have their relids from there."""
+        connections = self._host.connections
+        return [d for d in self._planned if connections[d.connection].relids is relids]
+
+    def _check_relids(self, wanted: int, relids: Relids) -> None:
         """Raise ValueError where the guest could ask for more channels than there are relids."""
-        channels = set(self._host.relids.taken.values())  # also of devices that are going
-        for device in (*self._host.devices, *self._planned):
-            channels.update(device.channels)
+        channels = set(relids.taken.values())  # also of devices that are going
+        for device in (*self._host.devices, *self._planned_with(relids)):
+            if self._host.connections[device.connection].relids is relids:
+                channels.update(device.channels)
         left = MAX_RELID - len(channels)
         if wanted > left:
             raise ValueError(

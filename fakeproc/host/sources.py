@@ -19,7 +19,7 @@ from fakeproc.host.lost import LostInterrupts
 from fakeproc.host.traffic import Source, source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection
 
     from fakeproc.host.devices import HostChannel
     from fakeproc.protocol.messages import GuestPort
@@ -29,7 +29,9 @@ __all__ = ["Sources"]
 
 
 class Sources:
-    """All sources of one guest; `channels` are those with a relid, `guest` answers with the guest.
+    """All sources of one guest.
+
+    `channels` answers with those that have a relid, `guest` with the guest.
 
     Rates are interrupts a second; `seed` makes the random ones reproducible.
     """
@@ -37,7 +39,7 @@ class Sources:
     def __init__(
         self,
         timeline: Timeline,
-        channels: Mapping[int, HostChannel],
+        channels: Callable[[], Collection[HostChannel]],
         guest: Callable[[], GuestPort],
         seed: int,
     ) -> None:
@@ -102,7 +104,7 @@ class Sources:
 
     def stop(self) -> None:
         """Let nothing interrupt the guest by itself any more."""
-        for channel in self._channels.values():
+        for channel in self._channels():
             self.set_channel(channel, 0, "steady")
         for irq in list(self.lines):
             self.set_irq(irq, 0, "steady")
@@ -111,12 +113,14 @@ class Sources:
     def tell_load(self, channel: HostChannel) -> None:
         """Say how often a channel interrupts its processor from now on."""
         rate = channel.traffic.rate if channel.traffic is not None and channel.open else 0
-        self._guest().channel_load(channel.target_vp, channel.relid, rate)
+        self._guest().channel_load(
+            channel.target_vp, channel.relid, rate, channel.device.connection
+        )
         self.lost.look(channel, off=channel.target_vp not in self._timers)
 
     def _look_for_lost(self, vp: int) -> None:
         """A processor has been switched on or off: look at the channels that interrupt it."""
-        for channel in self._channels.values():
+        for channel in self._channels():
             if channel.target_vp == vp:
                 self.deliver_channel(channel)
                 self.lost.look(channel, off=vp not in self._timers)
@@ -128,7 +132,7 @@ class Sources:
         if self._settled_at == self._timeline.now:
             return
         self._settled_at = self._timeline.now
-        for channel in self._channels.values():
+        for channel in self._channels():
             self.deliver_channel(channel)
         for irq in self.lines:
             self._deliver_irq(irq)
@@ -136,7 +140,7 @@ class Sources:
             for vp in self._timers:
                 self._deliver_timer(vp)
 
-    def settle_channel(self, relid: int) -> None:
+    def settle_channel(self, channel: HostChannel | None) -> None:
         """Deliver what is due of one channel.
 
         While event flags are left behind on a processor, the next interrupt
@@ -144,10 +148,8 @@ class Sources:
         """
         if self._guest().has_event_flags():
             self.settle()
-        elif self._settled_at != self._timeline.now:
-            channel = self._channels.get(relid)
-            if channel is not None:
-                self.deliver_channel(channel)
+        elif channel is not None and self._settled_at != self._timeline.now:
+            self.deliver_channel(channel)
 
     def settle_irq(self, irq: int) -> None:
         """Deliver what is due of another interrupt."""
@@ -156,9 +158,9 @@ class Sources:
 
     def settle_cpu(self, vp: int) -> None:
         """Deliver what is due on a processor that comes or goes next."""
-        for channel in self._channels.values():
+        for channel in self._channels():
             if channel.target_vp == vp:
-                self.settle_channel(channel.relid)
+                self.settle_channel(channel)
         for irq in self.lines:
             self.settle_irq(irq)
         self._deliver_timer(vp)
@@ -183,7 +185,9 @@ class Sources:
             count = channel.traffic.take(self._timeline.now)
             if count and channel.open:
                 channel.delivered += count
-                self._guest().traffic(channel.target_vp, channel.relid, count)
+                self._guest().traffic(
+                    channel.target_vp, channel.relid, count, channel.device.connection
+                )
 
     def _deliver_irq(self, irq: int) -> None:
         line = self.lines.get(irq)

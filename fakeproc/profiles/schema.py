@@ -43,6 +43,7 @@ MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the
 # The largest number of a Linux interrupt: /proc/stat has a number for each up to the last.
 MAX_IRQ = 65_535
 MAX_UPTIME_S = 1_000_000_000  # some thirty years
+MAX_CONNECTIONS = 4  # to keep what is shown readable; no host is known to have more than 2
 MAX_DELAY_US = 3_600_000_000  # an hour
 
 # Labels of the rows of /proc/interrupts that are no Linux interrupts.
@@ -276,6 +277,7 @@ class Device(_Channel):
     # Sub-channels beyond those listed, with relids as the host likes.
     more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)
     pci: Literal["nic", "nvme"] = "nic"  # what lies behind a vpci device
+    connection: int = Field(default=1, ge=1, le=MAX_CONNECTIONS)  # on which it is offered
     # Drivers probe devices side by side, so that which SCSI controller becomes
     # host0 is a race on a real machine.  Who is late here says who loses it.
     probe_delay_us: Delay = 0
@@ -295,6 +297,11 @@ class VMBus(_Table):
     hibernation: bool = False  # whether the ACPI tables let the guest hibernate (S4)
     parent: str = "LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00"  # below /sys/devices
     devices: tuple[Device, ...] = ()  # a list of tables, in the order of the offers
+    connections: int = Field(default=1, ge=1, le=MAX_CONNECTIONS)  # several: protocol 5.0
+    # Whether a relid means one channel of the guest, or one of each connection.
+    relids: Literal["global", "per connection"] = "global"
+    # Whether the guest has one IRQ domain for all channels, or one for each connection.
+    domains: Literal["global", "per connection"] = "per connection"
 
     @property
     def version(self) -> tuple[int, int]:
@@ -312,15 +319,24 @@ class VMBus(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> VMBus:
-        relids: set[int] = set()
+        if self.connections > 1 and self.version < (5, 0):
+            raise ContradictionError(
+                ("connections",), f"protocol {self.protocol} has one connection, 5.0 has several"
+            )
+        relids: set[tuple[int, int]] = set()
         instances: set[UUID] = set()
         for location, channel in self.located_channels:
-            if channel.relid in relids:
+            on = self.devices[int(location[1])].connection if self.relids != "global" else 1
+            if (on, channel.relid) in relids:
                 raise ContradictionError(
                     (*location, "relid"), f"relid {channel.relid} is given to two channels"
                 )
-            relids.add(channel.relid)
+            relids.add((on, channel.relid))
         for number, device in enumerate(self.devices):
+            if device.connection > self.connections:
+                raise ContradictionError(
+                    ("devices", number, "connection"), f"the host has {self.connections}"
+                )
             if device.instance in instances:
                 raise ContradictionError(
                     ("devices", number, "instance"),

@@ -305,16 +305,18 @@ HostMessage: TypeAlias = (
 class HostPort(Protocol):
     """What a guest can reach of its host."""
 
-    def post_message(self, message: GuestMessage) -> HvStatus:
+    # A guest has one connection to its host, number 0, or several.
+
+    def post_message(self, message: GuestMessage, connection: int = 0) -> HvStatus:
         """HvPostMessage: hand a control message to the host; returns at once."""
 
-    def send_packet(self, packet: SubchannelRequest) -> None:
+    def send_packet(self, packet: SubchannelRequest, connection: int = 0) -> None:
         """Put a packet into the ring of an open channel and signal the host."""
 
-    def query(self, packet: BusRelationsQuery) -> BusRelations:
+    def query(self, packet: BusRelationsQuery, connection: int = 0) -> BusRelations:
         """Put a packet into the ring of an open channel, and read the answer from there."""
 
-    def stuck_event_flags(self, vp: int) -> set[int]:
+    def stuck_event_flags(self, vp: int, connection: int = 0) -> set[int]:
         """The event flags in a virtual processor's page that no interrupt will consume."""
 
     def start_timer(self, vp: int) -> None:
@@ -329,7 +331,7 @@ class HostPort(Protocol):
     def settle(self) -> None:
         """Deliver every interrupt that is due by now."""
 
-    def settle_channel(self, relid: int) -> None:
+    def settle_channel(self, relid: int, connection: int = 0) -> None:
         """Deliver what is due of one channel, if there is such a channel."""
 
     def settle_irq(self, irq: int) -> None:
@@ -349,9 +351,14 @@ class GuestPort(Protocol):
     """What a host can reach of its guest."""
 
     def interrupt(
-        self, vp: int, relids: dict[int, int], message: HostMessage | None = None, times: int = 1
+        self,
+        vp: int,
+        relids: dict[int, int],
+        message: HostMessage | None = None,
+        times: int = 1,
+        connection: int = 0,
     ) -> None:
-        """Interrupt a virtual processor.
+        """Interrupt a virtual processor for a connection.
 
         `relids` maps each channel whose event flag is set to how often it was
         set and found since time last moved; `message` is what lies in the
@@ -359,10 +366,10 @@ class GuestPort(Protocol):
         may come `times` times, one interrupt each.
         """
 
-    def traffic(self, vp: int, relid: int, count: int) -> None:
+    def traffic(self, vp: int, relid: int, count: int, connection: int = 0) -> None:
         """Interrupt a processor `count` times for a channel, in the time since it was looked at."""
 
-    def channel_load(self, vp: int, relid: int, rate: float) -> None:
+    def channel_load(self, vp: int, relid: int, rate: float, connection: int = 0) -> None:
         """Know how often a second a channel interrupts a processor from now on."""
 
     def timer_load(self, vp: int, rate: float) -> None:

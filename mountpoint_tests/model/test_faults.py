@@ -63,7 +63,7 @@ def cpu_of(machine: Machine, relid: int) -> int:
 
 def acknowledged(machine: Machine) -> tuple[int, int]:
     vmbus = machine.kernel.vmbus
-    return vmbus.modify.sent, vmbus.modify.completed
+    return vmbus.connection.modify_sent, vmbus.connection.modify_completed
 
 
 # modifychannel -----------------------------------------------------------------------------------

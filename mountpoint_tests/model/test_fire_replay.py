@@ -275,7 +275,9 @@ class Rig:
             host.send_noop_messages(1)
         elif relid in NEW_DEVICES:
             class_id, instance = NEW_DEVICES[relid]
-            device = HostDevice(class_id, UUID(instance), is_hvsock=kind == "hvsock")
+            device = HostDevice(
+                class_id, UUID(instance), is_hvsock=kind == "hvsock", from_host=True
+            )
             device.channels = [HostChannel(device, 0, relid)]
             host.add(device)
         else:  # one that it booted with

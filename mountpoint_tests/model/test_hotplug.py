@@ -183,7 +183,10 @@ def test_all_outstanding_acknowledgements_are_waited_for(machine) -> None:
     machine.advance(8 * MILLISECOND)
     assert move(machine, 13, 3) == 1
     assert elapsed(machine, lambda: offline(machine)) == 20
-    assert machine.kernel.vmbus.modify.completed == machine.kernel.vmbus.modify.sent
+    assert (
+        machine.kernel.vmbus.connection.modify_completed
+        == machine.kernel.vmbus.connection.modify_sent
+    )
 
 
 @pytest.mark.parametrize("ack", [51, 200, 2000])
@@ -387,7 +390,7 @@ def test_a_channel_offered_meanwhile_never_ends_on_the_cpu_that_goes(machine, bo
     machine.advance(SECOND)
     assert 100 in machine.kernel.vmbus.channels
     assert is_on_a_dead_cpu(machine) == []
-    assert machine.kernel.vmbus.modify.sent == 1, "its interrupts were lost for a while"
+    assert machine.kernel.vmbus.connection.modify_sent == 1, "its interrupts were lost for a while"
 
 
 def test_a_device_bound_meanwhile_never_ends_on_the_cpu_that_goes(machine) -> None:

@@ -207,8 +207,10 @@ def test_a_hibernation_whose_unload_is_refused_leaves_everything_as_it_was(monke
     before = what_hibernation_leaves(machine)
     post = machine.host.post_message
 
-    def refuse(message: GuestMessage) -> HvStatus:
-        return HvStatus.INVALID_PARAMETER if isinstance(message, Unload) else post(message)
+    def refuse(message: GuestMessage, connection: int) -> HvStatus:
+        if isinstance(message, Unload):
+            return HvStatus.INVALID_PARAMETER
+        return post(message, connection)
 
     monkeypatch.setattr(machine.host, "post_message", refuse)
     assert say(machine, "power", "hibernate") == "EINVAL"

@@ -110,7 +110,7 @@ class Rig:
         for path, recorded in zip(files, row["reads"], strict=True):
             yield from _compare(row, path, recorded, _shown(read(self.machine, path)))
         yield from self._said(row)
-        if row["completed"] > self.machine.kernel.vmbus.modify.completed:
+        if row["completed"] > self.machine.kernel.vmbus.connection.modify_completed:
             self.arrive()  # it took the guest longer than the host
         if not race:
             yield from self._counters(row)
@@ -150,7 +150,7 @@ class Rig:
     def _hosts(self, row: Row) -> Iterator[Mismatch]:
         yield from self._counters(row)
         vmbus = self.machine.kernel.vmbus
-        yield from _compare(row, "completed", row["completed"], vmbus.modify.completed)
+        yield from _compare(row, "completed", row["completed"], vmbus.connection.modify_completed)
         for relid, target in row["targets"].items():
             ours = self.machine.host.relids.taken[int(relid)].target_vp
             yield from _compare(row, f"host target of {relid}", target, ours)
@@ -175,7 +175,7 @@ class Rig:
             self.move(19, 1)
         later = rows(CAPTURE)[row.number :]
         after = next(it for it in later if str(it.get("tag")).startswith("online-race"))
-        while vmbus.modify.sent < after["sent"]:  # a move goes somewhere and back
+        while vmbus.connection.modify_sent < after["sent"]:  # a move goes somewhere and back
             self.move(19, 2)
             self.move(19, 1)
 
@@ -195,7 +195,7 @@ class Rig:
 
     def _counters(self, row: Row) -> Iterator[Mismatch]:
         vmbus = self.machine.kernel.vmbus
-        yield from _compare(row, "sent", row["sent"], vmbus.modify.sent)
+        yield from _compare(row, "sent", row["sent"], vmbus.connection.modify_sent)
         synics = sum(1 << cpu for cpu in _cpus(row["synic_online"]))
         yield from _compare(row, "synics online", synics, vmbus.synic.online)
 

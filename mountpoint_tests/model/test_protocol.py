@@ -63,10 +63,10 @@ def test_a_message_that_the_protocol_lacks_is_not_posted(protocol, has) -> None:
 @pytest.mark.parametrize(("protocol", "acks"), [("5.2", 0), ("5.3", 1)])
 def test_the_host_acknowledges_by_the_protocol_agreed_on(protocol, acks) -> None:
     machine = guest(protocol, "rfc")
-    before = machine.kernel.vmbus.modify.completed
+    before = machine.kernel.vmbus.connection.modify_completed
     machine.kernel.vmbus.connection.post(ModifyChannel(19, 0))
     machine.advance(SECOND)
-    assert machine.kernel.vmbus.modify.completed - before == acks
+    assert machine.kernel.vmbus.connection.modify_completed - before == acks
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ class Guest(RuleBasedStateMachine):
         self.holds()
         # A sub-channel may outlive its device by what its own rescind takes.
         assert [c.relid for c in self.channels if c.device not in self.devices] == []
-        assert self.vmbus.modify.completed == self.vmbus.modify.sent
+        assert self.vmbus.connection.modify_completed == self.vmbus.connection.modify_sent
         for channel in self.channels:
             host = self.machine.host.relids.taken[channel.relid]
             if channel.state is ChannelState.OPENED:

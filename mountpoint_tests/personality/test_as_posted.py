@@ -66,7 +66,7 @@ def test_each_try_of_the_endless_loop_is_a_message_to_the_host_at_most_once() ->
     machine = named("hyperv-gen2", "rfc-as-posted")
     for _ in range(1000):
         assert set_cpu(machine, 19, "3\n") == 0
-    assert machine.kernel.vmbus.modify.sent == 1
+    assert machine.kernel.vmbus.connection.modify_sent == 1
 
 
 # Patch 9: the IRQ is requested at open, and freed only when the relid is unmapped ---------------

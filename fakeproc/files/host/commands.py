@@ -19,6 +19,7 @@ from fakeproc.files.host.words import (
     decimal,
     guid_of,
     irq_number,
+    is_relid,
     one_of,
     quoted,
     shortened,
@@ -118,15 +119,15 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
 
 def _channels(machine: Machine, who: str) -> list[HostChannel]:
     """The channels that a line of `traffic` speaks of."""
-    taken = machine.host.relids.taken
+    channels = machine.host.channels()
     if who == "all":
-        return list(taken.values())
+        return list(channels)
     if who == HV_SOCK:
-        return [channel for channel in taken.values() if channel.device.is_hvsock]
+        return [channel for channel in channels if channel.device.is_hvsock]
     if who in CLASS_GUIDS:
         guid = CLASS_GUIDS[who]
-        return [channel for channel in taken.values() if channel.device.class_id == guid]
-    if not who.isdigit():
+        return [channel for channel in channels if channel.device.class_id == guid]
+    if not is_relid(who):
         known = ", ".join(("all", "timer", "irq<N>", HV_SOCK, *CLASS_GUIDS))
         raise ValueError(f"{quoted(who)} is neither a relid nor one of: {known}")
     return [channel_with(machine, who)]
@@ -176,7 +177,7 @@ def ethtool_command(machine: Machine, words: list[str]) -> Action:
         raise ValueError("it is not of the form: GUID|RELID combined N")
     kernel = machine.kernel
     number = whole(words[2], "a number of channels", 1, 64)
-    if words[0].isdigit():
+    if is_relid(words[0]):
         name = str(channel_with(machine, words[0]).device.instance)
     else:
         name = str(guid_of(words[0]))

@@ -20,6 +20,7 @@ from fakeproc.files.host.commands import (
 from fakeproc.files.host.moments import agenda_text, at_command, journal_command, saved
 from fakeproc.files.host.offers import offer_command, rescind_command
 from fakeproc.files.host.state import state
+from fakeproc.files.host.words import spelt
 from fakeproc.files.tree import Attributes
 from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.machine import Machine
@@ -47,8 +48,9 @@ def traffic_show(machine: Machine) -> str:
     """A line `WHO RATE steady|poisson` for each source: relids, other IRQs, timers."""
     host = machine.host
     lines = [
-        f"{relid} {channel.traffic.rate:g} {channel.traffic.kind}\n"
-        for relid, channel in sorted(host.relids.taken.items())
+        f"{spelt(machine, channel.relid, channel.device.connection)} {channel.traffic.rate:g}"
+        f" {channel.traffic.kind}\n"
+        for channel in sorted(host.channels(), key=lambda c: (c.device.connection, c.relid))
         if channel.traffic is not None and channel.traffic.rate
     ]
     sources = host.sources
@@ -68,9 +70,9 @@ def traffic_store(machine: Machine, data: bytes) -> None:
 
 @CONSOLE.store
 def offer_store(machine: Machine, data: bytes) -> None:
-    """New devices: `CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`.
+    """New devices.
 
-    Connections by socket:
+    `CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme] [connection=N]`,
     `hv_sock [count=N] [port=N|service=GUID] [initiator=host|guest] [guid=G] [relid=N]`.
     """
     run(machine, data, offer_command)
@@ -141,7 +143,7 @@ def fault_show(machine: Machine) -> str:
     """The faults that wait to happen."""
     faults = machine.host.faults
     lines = [f"{fault.value} {times}\n" for fault, times in faults.waiting.items() if times]
-    lines += [f"pending {relid}\n" for relid in faults.jammed]
+    lines += [f"pending {spelt(machine, relid, on)}\n" for on, relid in faults.jammed]
     irqs = machine.kernel.irqs
     if irqs.create_faults:
         lines.append(f"irq enomem {irqs.create_faults}\n")

@@ -10,6 +10,7 @@ from fakeproc.files.host.words import (
     at_most,
     channel_with,
     guid_of,
+    is_relid,
     one_of,
     quoted,
     whole,
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["offer_command", "rescind_command"]
 
-OPTIONS = ("guid", "relid", "subchannels", "pci", "count")
+OPTIONS = ("guid", "relid", "subchannels", "pci", "count", "connection")
 SOCKET_OPTIONS = ("guid", "relid", "count", "port", "service", "initiator")
 INITIATORS = ("host", "guest")
 
 
 def offer_command(machine: Machine, words: list[str]) -> Action:
-    """`CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme]`.
+    """`CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme] [connection=N]`.
 
     A connection by socket: `hv_sock [count=N] [guid=G] [relid=N]
     [port=N|service=GUID] [initiator=host|guest]`.
@@ -43,8 +44,11 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
     )
     pci = one_of(options.get("pci", "nic"), tuple(MODELS))
     guid, relid, inventory = _guid(options), _relid(options), machine.inventory
+    connections = len(machine.host.connections)
+    connection = whole(options.get("connection", "1"), "a connection", 1, connections) - 1
     devices = [
-        inventory.plan(words[0], guid, relid, subchannels, pci) for _ in range(_count(options))
+        inventory.plan(words[0], guid, relid, subchannels, pci, connection)
+        for _ in range(_count(options))
     ]
     return lambda: _offer(machine, devices)
 
@@ -116,7 +120,7 @@ def rescind_command(machine: Machine, words: list[str]) -> Action:
         return _rescind_connections(machine, words[1:])
     at_most(words, 1)
     host = machine.host
-    if words[0].isdigit():
+    if is_relid(words[0]):
         channel = channel_with(machine, words[0])
     else:
         guid = guid_of(words[0])

@@ -45,8 +45,8 @@ def state(machine: Machine) -> dict[str, Any]:
         "vmbus": {
             "protocol": ".".join(map(str, kernel.vmbus.connection.version)),
             "last_pick": kernel.vmbus.chip.last_pick,
-            "modifychannels_sent": kernel.vmbus.modify.sent,
-            "modifychannels_completed": kernel.vmbus.modify.completed,
+            "modifychannels_sent": sum(c.modify_sent for c in kernel.vmbus.connections),
+            "modifychannels_completed": sum(c.modify_completed for c in kernel.vmbus.connections),
             "allocated_cpus": {
                 str(node): _list(mask) for node, mask in kernel.vmbus.placement.allocated.items()
             },
@@ -73,13 +73,14 @@ def _device(machine: Machine, device: VmbusDevice) -> dict[str, Any]:
     return {
         "type": HV_SOCK if device.offer.is_hvsock else device.type.name,
         "class_id": str(device.offer.class_id),
+        "connection": device.primary.connection.number + 1 if device.channels else None,
         "driver": device.driver.name if device.driver else None,
         "channels": [_channel(machine, channel) for channel in device.channels],
     }
 
 
 def _channel(machine: Machine, channel: Channel) -> dict[str, Any]:
-    host = machine.host.relids.taken.get(channel.relid)
+    host = machine.host.connections[channel.connection.number].channel(channel.relid)
     return {
         "relid": channel.relid,
         "irq": channel.desc.irq if channel.desc else None,

@@ -25,9 +25,11 @@ __all__ = [
     "decimal",
     "guid_of",
     "irq_number",
+    "is_relid",
     "one_of",
     "quoted",
     "shortened",
+    "spelt",
     "whole",
 ]
 
@@ -81,12 +83,26 @@ def irq_number(word: str) -> int:
 
 
 def channel_with(machine: Machine, word: str) -> HostChannel:
-    """The host's channel of a relid."""
-    relid = whole(word, "a relid", 1, MAX_RELID)
-    channel = machine.host.relids.taken.get(relid)
+    """The host's channel of a relid: `7`, or `2:7` where the second connection has its own."""
+    connection, colon, number = word.rpartition(":")
+    connections = machine.host.connections
+    on = whole(connection, "a connection", 1, len(connections)) if colon else 1
+    relid = whole(number, "a relid", 1, MAX_RELID)
+    channel = connections[on - 1].relids.taken.get(relid)
     if channel is None:
-        raise ValueError(f"no channel has relid {relid}")
+        raise ValueError(f"no channel has relid {word}")
     return channel
+
+
+def is_relid(word: str) -> bool:
+    """Whether a word is meant to be a relid."""
+    return word.replace(":", "", 1).isdigit()
+
+
+def spelt(machine: Machine, relid: int, connection: int) -> str:
+    """A relid as `channel_with` reads it."""
+    own = machine.profile.vmbus.relids != "global" and connection > 0
+    return f"{connection + 1}:{relid}" if own else str(relid)
 
 
 def count_of(words: list[str]) -> int:

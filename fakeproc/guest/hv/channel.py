@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from fakeproc.guest.base.device import Bus
+    from fakeproc.guest.hv.connection import Connection
     from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.hv.ring import Ring
     from fakeproc.guest.irq.core import IrqDesc
@@ -58,9 +59,11 @@ class Channel:
     offer: OfferChannel
     device: VmbusDevice
     irq_name: str
+    connection: Connection  # on which the host has offered it
     target_cpu: int = 0
     state: ChannelState = ChannelState.OPEN
     desc: IrqDesc | None = None  # while the relid is mapped
+    irq_requested: bool = False  # whether the action of `desc` is this channel's
     gpadl: int = 0
     outbound: Ring | None = None
     inbound: Ring | None = None
@@ -89,7 +92,7 @@ class Channel:
 
     @property
     def relid(self) -> int:
-        """The channel's number, unique among all channels, 1 to 2047."""
+        """The channel's number, 1 to 2047; unique at least on its connection."""
         return self.offer.relid
 
     @property

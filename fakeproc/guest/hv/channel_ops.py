@@ -26,6 +26,7 @@ from fakeproc.series import Patch
 from fakeproc.timeline import MILLISECOND, Completion, Sleeper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from fakeproc.guest.hv.channel_table import ChannelTable
@@ -42,13 +43,13 @@ class ChannelOps:
 
     def __init__(
         self,
-        connection: Connection,
+        connections: Sequence[Connection],
         table: ChannelTable,
         irqs: IrqCore,
         log: KernelLog,
         series: Series,
     ) -> None:
-        self._connection = connection
+        self._connections = connections
         self._table = table
         self._irqs = irqs
         self.log = log
@@ -85,8 +86,8 @@ class ChannelOps:
     def _establish_gpadl(self, channel: Channel, ring_size: int) -> Sleeper[None]:
         """`vmbus_establish_gpadl`."""
         relid, channel.gpadl = channel.relid, next(self._gpadl)
-        with self._connection.awaiting(GpadlCreated, relid, relid) as created:
-            self._connection.post(GpadlHeader(relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
+        with channel.connection.awaiting(GpadlCreated, relid, relid) as created:
+            channel.connection.post(GpadlHeader(relid, channel.gpadl, 2 * ring_size // PAGE_SIZE))
             answer = yield created
         if isinstance(answer, GpadlCreated) and answer.status:
             self.log.say(f"hv_vmbus: Failed to establish GPADL: err = {answer.status:#x}", KERN_ERR)
@@ -100,16 +101,15 @@ class ChannelOps:
             desc = self._request_irq(channel)
             self._irqs.set_affinity_and_hint(desc, 1 << channel.target_cpu)
         try:
-            with self._connection.awaiting(OpenChannelResult, relid, relid) as opened:
-                self._connection.post(OpenChannel(relid, channel.gpadl, channel.target_cpu))
+            with channel.connection.awaiting(OpenChannelResult, relid, relid) as opened:
+                channel.connection.post(OpenChannel(relid, channel.gpadl, channel.target_cpu))
                 answer = yield opened
             if isinstance(answer, OpenChannelResult) and answer.status:
                 raise OSError(EAGAIN, f"the host did not open channel {relid}")
             self._check_rescinded(channel)
         except BaseException:
             # A rescind may have unmapped the channel's IRQ meanwhile.
-            if channel.desc is not None:
-                self._irqs.release(channel.desc)
+            self._table.free_irq(channel)
             raise
         channel.state = ChannelState.OPENED
 
@@ -124,7 +124,7 @@ class ChannelOps:
         try:
             if desc is None:
                 raise OSError(EINVAL, f"channel {channel.relid} has no IRQ")
-            self._irqs.request(desc, channel.irq_name)
+            self._irqs.request(desc, channel.irq_name, channel)
         except OSError as error:
             self.log.say(
                 f"hv_vmbus: request_irq failed with -{error.errno} for relid {channel.relid}"
@@ -132,6 +132,7 @@ class ChannelOps:
                 KERN_ERR,
             )
             raise
+        channel.irq_requested = True
         return desc
 
     def close(self, channel: Channel) -> Sleeper[None]:
@@ -145,23 +146,23 @@ class ChannelOps:
             return
         channel.state = ChannelState.OPEN
         try:
-            self._connection.post(CloseChannel(channel.relid))
+            channel.connection.post(CloseChannel(channel.relid))
         except OSError as error:
             self._close_failed("close post msg", error)
         else:
             yield from self._teardown_gpadl(channel)
         channel.due(channel)  # the host may not have heard of it
         channel.outbound = channel.inbound = None
-        if channel.desc is not None and self._frees_irq_on_close:
-            self._irqs.release(channel.desc)
+        if self._frees_irq_on_close:
+            self._table.free_irq(channel)
 
     def _teardown_gpadl(self, channel: Channel) -> Sleeper[None]:
         """`vmbus_teardown_gpadl`: the host has forgotten the ring of a rescinded channel."""
         if channel.rescinded:
             return
-        with self._connection.awaiting(GpadlTorndown, channel.gpadl, channel.relid) as torn_down:
+        with channel.connection.awaiting(GpadlTorndown, channel.gpadl, channel.relid) as torn_down:
             try:
-                self._connection.post(GpadlTeardown(channel.relid, channel.gpadl))
+                channel.connection.post(GpadlTeardown(channel.relid, channel.gpadl))
             except OSError as error:
                 self._close_failed("teardown gpadl", error)
                 return
@@ -195,12 +196,17 @@ class ChannelOps:
         """Request `count` sub-channels in the device's own protocol, or as many as it has."""
         count = min(count, device.offer.subchannels_available)
         if count > 0:
-            self._connection.host.send_packet(SubchannelRequest(device.primary.relid, count))
+            connection = device.primary.connection
+            connection.host.send_packet(
+                SubchannelRequest(device.primary.relid, count), connection.number
+            )
 
     def connect_socket(self, service: UUID, endpoint: UUID) -> None:
         """`vmbus_send_tl_connect_request`; raises what posting a message gives."""
-        self._connection.post(TlConnectRequest(service, endpoint))
+        self._connections[0].post(TlConnectRequest(service, endpoint))
 
-    def query(self, packet: BusRelationsQuery) -> BusRelations:
+    @staticmethod
+    def query(channel: Channel) -> BusRelations:
         """Ask a device about its PCI bus, in the ring of its channel."""
-        return self._connection.host.query(packet)
+        connection = channel.connection
+        return connection.host.query(BusRelationsQuery(channel.relid), connection.number)

@@ -10,18 +10,18 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.channel import ChannelKobject
+from fakeproc.guest.hv.irqchip import channel_of
 from fakeproc.guest.log import KERN_ERR, KERN_WARNING
 from fakeproc.protocol.messages import RelidReleased
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.base.uevents import Uevents
     from fakeproc.guest.hv.channel import Channel
-    from fakeproc.guest.hv.connection import Connection
     from fakeproc.guest.hv.placement import Placement
-    from fakeproc.guest.irq.core import IrqChip, IrqCore
+    from fakeproc.guest.irq.core import IrqCore, IrqDesc
+    from fakeproc.guest.irq.domain import IrqDomain
     from fakeproc.guest.log import KernelLog
 
 __all__ = ["CHANNEL_ATTRIBUTES", "ChannelTable"]
@@ -35,41 +35,48 @@ CHANNEL_ATTRIBUTES = (
 
 
 class ChannelTable:
-    """Maps relids to channels; `chip` steers their IRQs, and is None without patch 8.
+    """Maps the relids of each connection to channels.
 
-    `guards_group` is patch 2.
+    `domains` are the IRQ domains of the connections, one for all of them or one
+    for each; none without patch 8.  `guards_group` is patch 2.
     """
 
     def __init__(
         self,
-        channels: dict[int, Channel],
-        connection: Connection,
+        channels: Sequence[dict[int, Channel]],
         placement: Placement,
         irqs: IrqCore,
-        chip: IrqChip | None,
-        architecture: Architecture,
+        domains: Sequence[IrqDomain],
         uevents: Uevents,
         log: KernelLog,
         *,
         guards_group: bool,
     ) -> None:
         self._channels = channels
-        self._connection = connection
         self._placement = placement
         self._irqs = irqs
-        self._chip = chip
-        self._architecture = architecture
+        self._domains = domains
         self._uevents = uevents
         self._log = log
         self._guards_group = guards_group
 
-    @property
-    def by_relid(self) -> Mapping[int, Channel]:
-        """Every channel whose relid is mapped."""
-        return self._channels
+    def mapped(self) -> list[Channel]:
+        """Every channel whose relid is mapped, in the order of the mappings."""
+        if len(self._channels) == 1:
+            return list(self._channels[0].values())
+        return [channel for of_one in self._channels for channel in of_one.values()]
 
-    def _settle(self, channel: Channel) -> None:
-        self._connection.host.settle_channel(channel.relid)
+    def find(self, relid: int, connection: int) -> tuple[Channel | None, IrqDesc | None]:
+        """`relid2channel`: the channel of a relid, and since patch 8 the interrupt by which."""
+        if not self._domains:
+            return self._channels[connection].get(relid), None
+        desc = self._domains[connection].resolve(relid)
+        return (channel_of(desc), desc) if desc is not None else (None, None)
+
+    @staticmethod
+    def _settle(channel: Channel) -> None:
+        connection = channel.connection
+        connection.host.settle_channel(channel.relid, connection.number)
 
     def add(self, channel: Channel) -> bool:
         """`vmbus_process_offer`: map the relid, choose a CPU, join the device.
@@ -87,30 +94,38 @@ class ChannelTable:
 
     def map(self, channel: Channel) -> bool:
         """`vmbus_channel_map_relid`, since patch 8 to a Linux IRQ; False without one."""
-        if self._chip is not None:
-            floor = self._architecture.irq_floor(channel.relid, self._irqs.nr_irqs)
+        number = channel.connection.number
+        if self._domains:
             try:
-                channel.desc = self._irqs.create(
-                    self._chip, channel.relid, floor=floor, chip_data=channel
-                )
+                desc = self._domains[number].create_mapping(channel.relid)
             except OSError:
                 self._log.say(
                     f"hv_vmbus: irq_create_mapping failed for relid {channel.relid}", KERN_ERR
                 )
                 return False
-            channel.desc.due = lambda _desc: self._settle(channel)
-        self._channels[channel.relid] = channel
+            # Where two connections have a relid and one domain, the first channel's interrupt
+            # belongs to the second from now on.
+            channel.desc, desc.chip_data = desc, channel
+            desc.due = lambda _desc: self._settle(channel)
+        self._channels[number][channel.relid] = channel
         return True
 
     def unmap(self, channel: Channel) -> None:
         """`vmbus_channel_unmap_relid`; as posted, the action goes only here."""
         self._settle(channel)
+        self.free_irq(channel)
         if channel.desc is not None:
-            self._irqs.release(channel.desc)
-            self._irqs.free(channel.desc)
+            self._domains[channel.connection.number].dispose_mapping(channel.desc)
             channel.desc = None
-        if self._channels.get(channel.relid) is channel:  # else it could not be mapped
-            del self._channels[channel.relid]
+        of_one = self._channels[channel.connection.number]
+        if of_one.get(channel.relid) is channel:  # else it could not be mapped
+            del of_one[channel.relid]
+
+    def free_irq(self, channel: Channel) -> None:
+        """`free_irq`, of the channel that requested it."""
+        if channel.irq_requested and channel.desc is not None:
+            self._irqs.release(channel.desc)
+        channel.irq_requested = False
 
     def add_kobject(self, channel: Channel) -> None:
         """`vmbus_add_channel_kobj`: channels/<relid>, which the primary channel's brings along.
@@ -140,7 +155,7 @@ class ChannelTable:
     def _release(self, channel: Channel) -> None:
         """Give the relid back, then `free_channel`; the kernel ignores a failure to notify."""
         with contextlib.suppress(OSError):
-            self._connection.post(RelidReleased(channel.relid))
+            channel.connection.post(RelidReleased(channel.relid))
         if channel.kobject is None and not self._guards_group:
             for name in CHANNEL_ATTRIBUTES:  # sysfs_remove_group, of a group that was never created
                 self._log.say("------------[ cut here ]------------", KERN_WARNING)

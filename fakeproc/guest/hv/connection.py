@@ -36,12 +36,15 @@ Awaited: TypeAlias = tuple[type[HostMessage], int]
 
 
 class Connection:
-    """`vmbus_connection`."""
+    """`vmbus_connection`; `number` is which one, as the host counts, from 0 on."""
 
     def __init__(
-        self, host: HostPort, log: KernelLog, versions: tuple[ProtocolVersion, ...]
+        self, host: HostPort, log: KernelLog, versions: tuple[ProtocolVersion, ...], number: int
     ) -> None:
         self.host = host
+        self.number = number
+        self.modify_sent = 0  # ModifyChannel messages, and answers to them (patch 11)
+        self.modify_completed = 0
         self.version: ProtocolVersion = (0, 0)  # the protocol agreed on
         self._log = log
         self._versions = versions
@@ -80,7 +83,7 @@ class Connection:
             major, minor = self.version
             name = type(message).__name__
             raise OSError(EINVAL, f"VMBus protocol {major}.{minor} has no {name} message")
-        status = self.host.post_message(message)
+        status = self.host.post_message(message, self.number)
         match status:
             case HvStatus.SUCCESS:
                 return

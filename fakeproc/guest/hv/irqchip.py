@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.synic import Synic
     from fakeproc.guest.log import KernelLog
 
-__all__ = ["MessageChip", "PlaceholderChip", "VMBusChip"]
+__all__ = ["MessageChip", "PlaceholderChip", "VMBusChip", "channel_of"]
 
 
 class VMBusChip(IrqChip):
@@ -44,7 +44,7 @@ class VMBusChip(IrqChip):
         protocol below 4.1; EIO when the channel is not opened; what posting
         the message to the host gives.  The last pick has moved on even then.
         """
-        channel = _channel_of(desc)
+        channel = channel_of(desc)
         allowed = mask & self._cpus.housekeeping_managed_irq
         if allowed >> channel.target_cpu & 1:
             return
@@ -62,7 +62,7 @@ class VMBusChip(IrqChip):
 
     def effective_affinity(self, desc: IrqDesc) -> int:
         """The one CPU that the channel interrupts."""
-        return 1 << _channel_of(desc).target_cpu
+        return 1 << channel_of(desc).target_cpu
 
 
 class PlaceholderChip(IrqChip):
@@ -105,7 +105,7 @@ class MessageChip(IrqChip):
         return 1 << VMBUS_CONNECT_CPU
 
 
-def _channel_of(desc: IrqDesc) -> Channel:
+def channel_of(desc: IrqDesc) -> Channel:
     """`irq_data_get_irq_chip_data`: the channel, from the mapping to the unmapping of its relid."""
     if not isinstance(desc.chip_data, Channel):
         raise TypeError(f"IRQ {desc.irq} of the VMBus has no channel")

@@ -23,7 +23,7 @@ __all__ = ["ModifyChannels"]
 
 
 class ModifyChannels:
-    """Sends the messages and counts them; the counters are those of patch 11.
+    """Sends the messages and counts them, for each connection; the counters are patch 11's.
 
     `reports_refusals` says whether a refusal by the host is an error in the
     log, as the series has it: without it the sender waits, and knows.
@@ -31,15 +31,11 @@ class ModifyChannels:
 
     def __init__(
         self,
-        connection: Connection,
         placement: Placement,
         log: KernelLog,
         *,
         reports_refusals: bool,
     ) -> None:
-        self.sent = 0
-        self.completed = 0
-        self._connection = connection
         self._placement = placement
         self._log = log
         self._reports_refusals = reports_refusals
@@ -50,8 +46,8 @@ class ModifyChannels:
         Raises OSError EINVAL on a protocol below 4.1, or what posting gives;
         the channel then stays on its CPU.
         """
-        self._connection.post(ModifyChannel(channel.relid, cpu))
-        self.sent += 1
+        channel.connection.post(ModifyChannel(channel.relid, cpu))
+        channel.connection.modify_sent += 1
         self._moved(channel, cpu)
 
     def send_and_wait(self, channel: Channel, cpu: int) -> Sleeper[None]:
@@ -60,14 +56,14 @@ class ModifyChannels:
         Raises OSError EIO when the host refuses, cannot be reached or rescinds
         the channel meanwhile.
         """
-        relid = channel.relid
-        with self._connection.awaiting(ModifyChannelResponse, relid, relid) as answered:
+        relid, connection = channel.relid, channel.connection
+        with connection.awaiting(ModifyChannelResponse, relid, relid) as answered:
             try:
-                self._connection.post(ModifyChannel(relid, cpu))
+                connection.post(ModifyChannel(relid, cpu))
             except OSError as error:
                 raise OSError(EIO, error.strerror) from error
-            self.sent += 1
-            if self._connection.has(ModifyChannelResponse):
+            connection.modify_sent += 1
+            if connection.has(ModifyChannelResponse):
                 response = yield answered
                 if isinstance(response, ModifyChannelResponse) and response.status:
                     raise OSError(EIO, f"the host refused to re-target channel {relid}")
@@ -79,10 +75,10 @@ class ModifyChannels:
         old, channel.target_cpu = channel.target_cpu, cpu
         self._placement.moved(channel, old)
 
-    def answered(self, response: ModifyChannelResponse) -> None:
+    def answered(self, response: ModifyChannelResponse, connection: Connection) -> None:
         """`vmbus_onmodifychannel_response`."""
-        self.completed += 1
-        self._connection.arrived(response.relid, response)
+        connection.modify_completed += 1
+        connection.arrived(response.relid, response)
         if response.status and self._reports_refusals:
             self._log.say(
                 f"hv_vmbus: Error status {response.status:x} in MODIFYCHANNEL response"

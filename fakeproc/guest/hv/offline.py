@@ -20,12 +20,11 @@ from fakeproc.protocol.messages import ModifyChannel, ModifyChannelResponse
 from fakeproc.timeline import MILLISECOND, HungTaskError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Sequence
 
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel
     from fakeproc.guest.hv.connection import Connection
-    from fakeproc.guest.hv.modify import ModifyChannels
     from fakeproc.guest.hv.retarget import Retargeting
     from fakeproc.guest.hv.synic import Synic
     from fakeproc.guest.log import KernelLog
@@ -70,10 +69,9 @@ class Offline:
         self,
         cpus: Cpus,
         synic: Synic,
-        connection: Connection,
-        modify: ModifyChannels,
+        connections: Sequence[Connection],
         retargeting: Retargeting,
-        channels: Mapping[int, Channel],
+        channels: Callable[[], Iterable[Channel]],
         log: KernelLog,
         *,
         waits_for_acks: bool,
@@ -81,8 +79,7 @@ class Offline:
     ) -> None:
         self._cpus = cpus
         self._synic = synic
-        self._connection = connection
-        self._modify = modify
+        self._connections = connections
         self._retargeting = retargeting
         self._channels = channels
         self._log = log
@@ -104,10 +101,11 @@ class Offline:
         self._synic.online &= ~(1 << cpu)
         try:
             self._check_holders(cpu)
-            if self._connection.has(ModifyChannel):
-                if self._waits_for_acks:
-                    yield from self._wait_for_modifychannel(cpu)
-                yield from self._wait_for_events(cpu)
+            for connection in self._connections:
+                if connection.has(ModifyChannel):
+                    if self._waits_for_acks:
+                        yield from self._wait_for_modifychannel(cpu, connection)
+                    yield from self._wait_for_events(cpu, connection)
         except BaseException:
             self._synic.online |= 1 << cpu
             raise
@@ -117,13 +115,13 @@ class Offline:
         self._synic.online |= 1 << cpu
 
     def _holders(self, cpu: int) -> list[Channel]:
-        return [c for c in self._channels.values() if c.target_cpu == cpu]
+        return [c for c in self._channels() if c.target_cpu == cpu]
 
     def _check_holders(self, cpu: int) -> None:
         holders = self._holders(cpu)
         if holders:
             elsewhere = first_cpu(self._synic.online & self._cpus.housekeeping_managed_irq)
-            can_retarget = self._connection.has(ModifyChannel)
+            can_retarget = all(holder.connection.has(ModifyChannel) for holder in holders)
             raise CpuBusyError(cpu, holders, elsewhere, can_retarget=can_retarget)
 
     def _rebind(self, cpu: int) -> Sleeper[None]:
@@ -133,11 +131,11 @@ class Offline:
         Raises OSError EIO where not even that will, as for a channel that is
         not opened.  Where the host does not acknowledge, nothing is moved.
         """
-        if not self._connection.has(ModifyChannelResponse):
+        if not all(c.has(ModifyChannelResponse) for c in self._connections):
             return
         others = list(cpus_in(self._cpus.online & ~(1 << cpu)))
         for channel in self._holders(cpu):
-            if self._channels.get(channel.relid) is not channel:
+            if channel not in self._channels():
                 continue  # it has gone while another one was moved
             start = self._random.randrange(len(others))
             for other in (*others[start:], *others[:start]):
@@ -151,41 +149,43 @@ class Offline:
             else:
                 yield from self._retargeting.set_cpu(channel, VMBUS_CONNECT_CPU)
 
-    def _wait_for_modifychannel(self, cpu: int) -> Sleeper[None]:
+    def _wait_for_modifychannel(self, cpu: int, connection: Connection) -> Sleeper[None]:
         """Patch 11: wait until the host has acted on what was sent, or give up waiting."""
-        if not self._connection.has(ModifyChannelResponse):
+        if not connection.has(ModifyChannelResponse):
             yield ACK_PAUSE
             return
-        sent = self._modify.sent
+        sent = connection.modify_sent
         for _ in range(ACK_POLLS):
-            if self._modify.completed >= sent:
+            if connection.modify_completed >= sent:
                 return
             yield ACK_POLL
-        if self._modify.completed < sent:
+        if connection.modify_completed < sent:
             self._log.say(
                 f"hv_vmbus: Timed out waiting for MODIFYCHANNEL. CPU {cpu}"
-                f" sent {sent} completed {self._modify.completed}",
+                f" sent {sent} completed {connection.modify_completed}",
                 KERN_ERR,
             )
 
-    def _pending(self, cpu: int) -> set[int]:
+    def _pending(self, cpu: int, connection: Connection) -> set[int]:
         """`hv_synic_event_pending`: the relids whose flags are set."""
-        if self._synic.flags(cpu):
-            self._connection.host.settle()  # an interrupt may have consumed them meanwhile
-        return self._synic.flags(cpu) | self._connection.host.stuck_event_flags(cpu)
+        number, host = connection.number, connection.host
+        if self._synic.flags(cpu, number):
+            host.settle()  # an interrupt may have consumed them meanwhile
+        return self._synic.flags(cpu, number) | host.stuck_event_flags(cpu, number)
 
-    def _wait_for_events(self, cpu: int) -> Sleeper[None]:
+    def _wait_for_events(self, cpu: int, connection: Connection) -> Sleeper[None]:
         for look in range(EVENT_LOOKS):
-            if not self._pending(cpu):
+            if not self._pending(cpu, connection):
                 return
             if look < EVENT_LOOKS - 1:
                 yield EVENT_PAUSE
         if self._waits_for_acks:  # patch 11 brings the message too
             self._log.say(f"hv_vmbus: Events pending when trying to offline CPU {cpu}", KERN_ERR)
-        raise OSError(EBUSY, f"event flags are pending on CPU {cpu}: {self._pending_of(cpu)}")
+        pending = self._pending_of(cpu, connection)
+        raise OSError(EBUSY, f"event flags are pending on CPU {cpu}: {pending}")
 
-    def _pending_of(self, cpu: int) -> str:
+    def _pending_of(self, cpu: int, connection: Connection) -> str:
         """The channels whose event flags are set on a CPU."""
-        relids = self._pending(cpu)
-        names = {relid: channel.irq_name for relid, channel in self._channels.items()}
+        relids = self._pending(cpu, connection)
+        names = {c.relid: c.irq_name for c in self._channels() if c.connection is connection}
         return ", ".join(f"relid {n} ({names.get(n) or 'no name'})" for n in sorted(relids))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.cpus import first_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable
 
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel
@@ -25,7 +25,8 @@ class Placement:
     channels of any device have been given since the node's last round began.
     """
 
-    def __init__(self, cpus: Cpus, synic: Synic, channels: Mapping[int, Channel]) -> None:
+    def __init__(self, cpus: Cpus, synic: Synic, channels: Callable[[], Iterable[Channel]]) -> None:
+        """`channels` answers with every channel that is mapped."""
         self.allocated = dict.fromkeys(cpus.nodes, 0)
         self._cpus = cpus
         # vmbus_process_offer() sleeps in cpus_read_lock() while a CPU goes
@@ -76,6 +77,6 @@ class Placement:
             self._clear_unless_used(channel.target_cpu)
 
     def _clear_unless_used(self, cpu: int) -> None:
-        perf = (channel for channel in self._channels.values() if channel.device.type.perf)
+        perf = (channel for channel in self._channels() if channel.device.type.perf)
         if not any(channel.target_cpu == cpu for channel in perf):
             self.allocated[self._cpus.node_of(cpu)] &= ~(1 << cpu)

@@ -32,8 +32,7 @@ class Retargeting(ABC):
     parses_first = False  # whether it looks at the number before the protocol
     store_returns_count = True  # else 0, which is what irq_set_affinity() returns
 
-    def __init__(self, connection: Connection, cpus: Cpus) -> None:
-        self._connection = connection
+    def __init__(self, cpus: Cpus) -> None:
         self._cpus = cpus
 
     def store(self, channel: Channel, parse: Callable[[], int | None]) -> Sleeper[None]:
@@ -43,16 +42,17 @@ class Retargeting(ABC):
         `parse` finds no number (None), else what `set_cpu` raises.
         """
         if not self.parses_first:
-            self._check_protocol()
+            self._check_protocol(channel.connection)
         cpu = parse()
         if cpu is None:
             raise OSError(EIO, "not a number")
-        self._check_protocol()
+        self._check_protocol(channel.connection)
         yield from self.set_cpu(channel, cpu)
 
-    def _check_protocol(self) -> None:
-        if not self._connection.has(ModifyChannel):
-            major, minor = self._connection.version
+    @staticmethod
+    def _check_protocol(connection: Connection) -> None:
+        if not connection.has(ModifyChannel):
+            major, minor = connection.version
             raise OSError(EIO, f"VMBus protocol {major}.{minor} has no ModifyChannel message")
 
     def _check_number(self, cpu: int) -> None:
@@ -67,10 +67,8 @@ class Retargeting(ABC):
 class ThroughIrq(Retargeting):
     """Patch 10: the affinity of the channel's IRQ becomes this one CPU."""
 
-    def __init__(
-        self, connection: Connection, cpus: Cpus, irqs: IrqCore, *, store_returns_count: bool
-    ) -> None:
-        super().__init__(connection, cpus)
+    def __init__(self, cpus: Cpus, irqs: IrqCore, *, store_returns_count: bool) -> None:
+        super().__init__(cpus)
         self.store_returns_count = store_returns_count
         self._irqs = irqs
 
@@ -90,10 +88,8 @@ class ThroughIrq(Retargeting):
 class Direct(Retargeting):
     """Without the series; since v6.15 the number is looked at before the protocol."""
 
-    def __init__(
-        self, connection: Connection, cpus: Cpus, modify: ModifyChannels, *, parses_first: bool
-    ) -> None:
-        super().__init__(connection, cpus)
+    def __init__(self, cpus: Cpus, modify: ModifyChannels, *, parses_first: bool) -> None:
+        super().__init__(cpus)
         self.parses_first = parses_first
         self._modify = modify
 

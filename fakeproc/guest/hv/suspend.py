@@ -19,7 +19,7 @@ from fakeproc.protocol.messages import Unload, UnloadResponse
 from fakeproc.timeline import MILLISECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import VmbusDevice
@@ -42,16 +42,16 @@ class Suspend:
     def __init__(
         self,
         cpus: Cpus,
-        connection: Connection,
+        connections: Sequence[Connection],
         table: ChannelTable,
         ops: ChannelOps,
         devices: Mapping[str, VmbusDevice],
-        rescind: Callable[[int], None],
+        rescind: Callable[[int, Connection], None],
         log: KernelLog,
     ) -> None:
         self.resumed = 0  # how often
         self._cpus = cpus
-        self._connection = connection
+        self._connections = connections
         self._table = table
         self._ops = ops
         self._devices = devices
@@ -112,36 +112,37 @@ class Suspend:
 
     def _suspend_bus(self) -> Sleeper[None]:
         """`vmbus_bus_suspend`."""
-        channels = self._table.by_relid
-        for relid in [c.relid for c in channels.values() if c.offer.is_hvsock]:
-            self._rescind(relid)  # vmbus_force_channel_rescinded
+        for channel in [c for c in self._table.mapped() if c.offer.is_hvsock]:
+            self._rescind(channel.relid, channel.connection)  # vmbus_force_channel_rescinded
         yield FREEZE
-        yield from self._unload()
+        for connection in self._connections:
+            yield from self._unload(connection)
         for cpu in cpus_in(self._cpus.online):
-            self._connection.host.stop_timer(cpu)
-        for channel in list(channels.values()):
+            self._connections[0].host.stop_timer(cpu)
+        for channel in self._table.mapped():
             self._table.unmap(channel)
             channel.offer = replace(channel.offer, relid=INVALID_RELID)
 
-    def _unload(self) -> Sleeper[None]:
+    @staticmethod
+    def _unload(connection: Connection) -> Sleeper[None]:
         """`vmbus_initiate_unload`.
 
         The kernel unmaps the relids first, does not look at whether the
         message could be posted, and would wait for ever for the answer.  Here
         it comes first, and a refusal leaves everything as it was.
         """
-        if self._connection.has(Unload):
-            with self._connection.awaiting(UnloadResponse) as unloaded:
-                self._connection.post(Unload())
+        if connection.has(Unload):
+            with connection.awaiting(UnloadResponse) as unloaded:
+                connection.post(Unload())
                 yield unloaded
 
     def _resume_bus(self) -> Sleeper[None]:
         """`vmbus_bus_resume`: the protocol that was agreed on, and all the offers."""
-        connection = self._connection
         for cpu in cpus_in(self._cpus.online):
-            connection.host.start_timer(cpu)
-        yield from connection.negotiate((connection.version,))
-        yield from connection.request_offers()
+            self._connections[0].host.start_timer(cpu)
+        for connection in self._connections:
+            yield from connection.negotiate((connection.version,))
+            yield from connection.request_offers()
 
     def takes(self, offer: OfferChannel) -> bool:
         """`vmbus_onoffer`: whether an offer is that of a device which has lost its relid.

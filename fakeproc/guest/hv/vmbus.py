@@ -9,6 +9,7 @@ offered, and the IRQ is requested when the channel is opened.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.bus_type import HvBus
@@ -27,6 +28,7 @@ from fakeproc.guest.hv.retarget import Direct, Retargeting, ThroughIrq
 from fakeproc.guest.hv.suspend import Suspend
 from fakeproc.guest.hv.synic import Synic
 from fakeproc.guest.irq.core import NO_NAME
+from fakeproc.guest.irq.domain import IrqDomain
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.protocol.classes import HV_SOCK
 from fakeproc.protocol.messages import (
@@ -44,10 +46,10 @@ from fakeproc.protocol.messages import (
     VersionResponse,
 )
 from fakeproc.series import Patch
+from fakeproc.timeline import MICROSECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from uuid import UUID
+    from collections.abc import Mapping, Sequence
 
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.architecture import Architecture
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.pci.functions import Pci
     from fakeproc.guest.scsi import Scsi
     from fakeproc.personality import Personality
+    from fakeproc.profiles.schema import VMBus
     from fakeproc.timeline import Sleeper, Timeline
 
 __all__ = ["PACKET_BYTES", "Vmbus"]
@@ -86,18 +89,24 @@ class Vmbus:
         devices: Devices,
         scsi: Scsi,
         parent: Kobject,
-        probe_delays: Mapping[UUID, int],
+        bus: VMBus,
     ) -> None:
         series, version = personality.series, personality.version
         patches = series.patches
-        channels: dict[int, Channel] = {}
-        self.channels: Mapping[int, Channel] = channels  # by relid
+        channels: list[dict[int, Channel]] = [{} for _ in range(bus.connections)]
+        # By relid; where two connections have the same, that of the first.
+        self.channels: Mapping[int, Channel] = (
+            channels[0] if bus.connections == 1 else ChainMap(*channels)
+        )
         self.series = series
-        self.connection = Connection(host, log, version.vmbus_versions)
+        self.connections = [
+            Connection(host, log, version.vmbus_versions, number)
+            for number in range(bus.connections)
+        ]
         self.synic = Synic(cpus.online)
-        self.placement = Placement(cpus, self.synic, self.channels)
+        self.placement = Placement(cpus, self.synic, self._mapped)
         self.modify = ModifyChannels(
-            self.connection, self.placement, log, reports_refusals=Patch.WAIT_FOR_MODIFY in patches
+            self.placement, log, reports_refusals=Patch.WAIT_FOR_MODIFY in patches
         )
         self.chip: VMBusChip | PlaceholderChip = (
             VMBusChip(cpus, self.synic, self.modify, avoids_leaving=Patch.SYNIC_ONLINE in patches)
@@ -105,40 +114,35 @@ class Vmbus:
             else PlaceholderChip(log)
         )
         self.retargeting: Retargeting = (
-            ThroughIrq(self.connection, cpus, irqs, store_returns_count=series.store_returns_count)
+            ThroughIrq(cpus, irqs, store_returns_count=series.store_returns_count)
             if Patch.SET_AFFINITY in patches
-            else Direct(
-                self.connection, cpus, self.modify, parses_first=version.parses_before_version
-            )
+            else Direct(cpus, self.modify, parses_first=version.parses_before_version)
         )
         self.offline = Offline(
             cpus,
             self.synic,
-            self.connection,
-            self.modify,
+            self.connections,
             self.retargeting,
-            self.channels,
+            self._mapped,
             log,
             waits_for_acks=Patch.WAIT_FOR_MODIFY in patches,
             rebinds=personality.rebinds_when_offlining,
         )
         self.table = ChannelTable(
             channels,
-            self.connection,
             self.placement,
             irqs,
-            self.chip if Patch.MAP_RELIDS in patches else None,
-            architecture,
+            self._domains(irqs, architecture, bus) if Patch.MAP_RELIDS in patches else (),
             uevents,
             log,
             guards_group=Patch.GUARD_SYSFS_GROUP in patches,
         )
-        self.ops = ChannelOps(self.connection, self.table, irqs, log, series)
+        self.ops = ChannelOps(self.connections, self.table, irqs, log, series)
         self.bus = HvBus(timeline, devices, self.ops, log)
         self.sockets = HvSock(self.ops)
         self._drivers = [*built_in_drivers(self.ops, cpus, pci, scsi, personality), self.sockets]
         self.suspend = Suspend(
-            cpus, self.connection, self.table, self.ops, self.devices, self._rescinded, log
+            cpus, self.connections, self.table, self.ops, self.devices, self._rescinded, log
         )
         self._handles_irqs = Patch.REQUEST_IRQS in patches
         self._irqs = irqs
@@ -148,7 +152,31 @@ class Vmbus:
         self._log = log
         self._model = devices
         self._parent = parent  # what the devices lie in
-        self._probe_delays = probe_delays  # ns, by instance: who loses the race at boot
+        # In ns, by instance: who loses the race at boot.
+        self._probe_delays = {d.instance: d.probe_delay_us * MICROSECOND for d in bus.devices}
+
+    def _mapped(self) -> list[Channel]:
+        """Every channel whose relid is mapped; the table is made after those who ask."""
+        return self.table.mapped()
+
+    def _domains(
+        self, irqs: IrqCore, architecture: Architecture, bus: VMBus
+    ) -> Sequence[IrqDomain]:
+        """Patch 7: "hv-vmbus"; of each connection, where they have domains of their own."""
+
+        def domain() -> IrqDomain:
+            return IrqDomain(
+                irqs, self.chip, lambda hwirq: architecture.irq_floor(hwirq, irqs.nr_irqs)
+            )
+
+        if bus.domains == "global":
+            return [domain()] * bus.connections
+        return [domain() for _ in range(bus.connections)]
+
+    @property
+    def connection(self) -> Connection:
+        """The first connection."""
+        return self.connections[0]
 
     @property
     def devices(self) -> dict[str, VmbusDevice]:
@@ -166,6 +194,9 @@ class Vmbus:
             self._log.say(f"hv_vmbus: registering driver {driver.name}")
             yield from self._model.add_driver(self.bus, driver)
         yield from self.connection.request_offers()
+        for connection in self.connections[1:]:
+            yield from connection.negotiate((self.connection.version,))
+            yield from connection.request_offers()
 
     def _request_message_irq(self) -> None:
         """As reviewed: an interrupt for the control messages.
@@ -181,7 +212,7 @@ class Vmbus:
 
     # Interrupts and messages (vmbus_drv.c)
 
-    def handle_events(self, cpu: int, relids: dict[int, int]) -> int:
+    def handle_events(self, cpu: int, relids: dict[int, int], connection: int = 0) -> int:
         """`vmbus_chan_sched`: event flags found on `cpu`, and how often each was set.
 
         Returns how often a driver's callback ran.
@@ -192,14 +223,14 @@ class Vmbus:
         """
         ran = 0
         for relid, number in relids.items():
-            channel = self.channels.get(relid)
+            channel, desc = self.table.find(relid, connection)
             if channel is None or channel.rescinded:
                 continue
-            if channel.desc is None or not self._handles_irqs:
+            if desc is None or not self._handles_irqs:
                 ran += self.callback(channel, cpu, number)
-            elif channel.desc.actions:
-                self._irqs.count(channel.desc, cpu, number)
-                ran += self.callback(channel, cpu, number)
+            elif isinstance(desc.dev_id, Channel) and desc.actions:
+                self._irqs.count(desc, cpu, number)
+                ran += self.callback(desc.dev_id, cpu, number)
         return ran
 
     def callback(self, channel: Channel, cpu: int, number: int) -> int:
@@ -216,27 +247,28 @@ class Vmbus:
         self._accounting.raise_softirq(driver.softirq, cpu, number)
         return number
 
-    def handle_message(self, message: HostMessage) -> None:
+    def handle_message(self, message: HostMessage, connection: int = 0) -> None:
         """`vmbus_onmessage`: the table of handlers for what the host says."""
+        on = self.connections[connection]
         match message:
             case OfferChannel():
-                self._offered(message)
+                self._offered(message, on)
             case RescindChannelOffer(relid):
-                self._rescinded(relid)
+                self._rescinded(relid, on)
             case VersionResponse() | AllOffersDelivered() | UnloadResponse():
-                self.connection.arrived(0, message)
+                on.arrived(0, message)
             case GpadlCreated(relid) | OpenChannelResult(relid):
-                self.connection.arrived(relid, message)
+                on.arrived(relid, message)
             case GpadlTorndown(gpadl):
-                self.connection.arrived(gpadl, message)
+                on.arrived(gpadl, message)
             case ModifyChannelResponse():
-                self.modify.answered(message)
+                self.modify.answered(message, on)
             case TlConnectResult():
                 pass  # channel_message_table has no handler for it
 
     # Offers (channel_mgmt.c)
 
-    def _offered(self, offer: OfferChannel) -> None:
+    def _offered(self, offer: OfferChannel, on: Connection) -> None:
         """`vmbus_onoffer` and `vmbus_process_offer`."""
         if Patch.DROP_UNSUPPORTED in self.series.patches and offer.class_id in UNSUPPORTED:
             return
@@ -249,7 +281,7 @@ class Vmbus:
         device = self.devices.get(name) if offer.subchannel_index else self._new(kind, offer)
         if device is None:
             return  # a sub-channel of a device that is gone
-        channel = Channel(offer, device, self._irq_name(offer, kind))
+        channel = Channel(offer, device, self._irq_name(offer, kind), on)
         if not self.table.add(channel):
             return
         if channel.is_primary:
@@ -287,18 +319,18 @@ class Vmbus:
         if not primary.rescinded:
             self.table.add_kobject(primary)
 
-    def _rescinded(self, relid: int) -> None:
+    def _rescinded(self, relid: int, on: Connection) -> None:
         """`vmbus_onoffer_rescind`; an offer that was dropped (patch 1) is not missed."""
-        channel = self.channels.get(relid)
+        channel, _ = self.table.find(relid, on.number)
         if channel is None:
             return
         channel.due(channel)
         channel.rescinded = True
-        self.connection.rescinded(relid)
+        on.rescinded(relid)
         if channel.is_primary:
             channel.device.dead = True
             self._timeline.start(self._unregister(channel.device))
-        elif channel.state is ChannelState.OPEN and self.channels.get(relid) is channel:
+        elif channel.state is ChannelState.OPEN and channel in channel.device.channels:
             self.table.remove(channel)  # unless the code that waited for an answer has done so
         # else a driver has it open still, and removes it once that is closed
 

@@ -72,6 +72,7 @@ class IrqDesc:
     actions: list[str] = field(default_factory=list)
     in_proc: bool = False  # whether /proc/irq/<n> exists: from the first request on
     hidden: bool = False  # IRQ_HIDDEN: no row in /proc/interrupts
+    dev_id: object = None  # what its handler is called with
     chip_data: object = None  # what the chip steers by (`irq_data->chip_data`)
     due: Callable[[IrqDesc], None] = _nothing_due  # delivers what has come and is not counted
     counted: dict[int, int] = field(default_factory=dict)  # by CPU, as far as it is delivered
@@ -138,7 +139,6 @@ class IrqCore:
         hwirq: int,
         irq: int | None = None,
         floor: int = 0,
-        chip_data: object = None,
     ) -> IrqDesc:
         """Allocate a descriptor: `irq`, or the lowest number free from the floor on.
 
@@ -152,7 +152,7 @@ class IrqCore:
             while irq in self.descs:
                 irq += 1
             self._free_from[floor] = irq + 1
-        desc = IrqDesc(irq, chip, hwirq, self.default_affinity, chip_data=chip_data, due=self.due)
+        desc = IrqDesc(irq, chip, hwirq, self.default_affinity, due=self.due)
         self.descs[irq] = desc
         self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
         self.nr_irqs = max(self.nr_irqs, irq + 1)
@@ -166,7 +166,7 @@ class IrqCore:
             if floor <= desc.irq < free_from:
                 self._free_from[floor] = desc.irq
 
-    def request(self, desc: IrqDesc, name: str) -> None:
+    def request(self, desc: IrqDesc, name: str, dev_id: object = None) -> None:
         """`request_irq` without IRQF_SHARED: install an action and start the interrupt.
 
         Raises OSError EBUSY when there is an action already.
@@ -181,6 +181,7 @@ class IrqCore:
             raise OSError(EBUSY, f"IRQ {desc.irq} already has the action {desc.actions[0]}")
         desc.due(desc)
         desc.actions.append(name)
+        desc.dev_id = dev_id
         desc.in_proc = True
         # irq_setup_affinity: what was set before, else the default.  An error
         # of the chip is not looked at; the driver sets what it wants next.

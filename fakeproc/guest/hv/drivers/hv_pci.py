@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, ring_size
-from fakeproc.protocol.messages import BusRelationsQuery
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
@@ -60,7 +59,7 @@ class HvPci(SimpleDriver):
             self._free_domain(device)
             raise
         yield NEGOTIATION
-        relations = self._ops.query(BusRelationsQuery(device.primary.relid))
+        relations = self._ops.query(device.primary)
         if relations.model is not None:
             bus.function = yield from self._pci.plug(relations.model, bus.domain, device)
 
