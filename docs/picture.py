@@ -1,12 +1,12 @@
-"""docs/picture.svg, the picture of README.md: a terminal in which a guest is mounted and used.
+"""The pictures of the documentation, each drawn from a real run: `python docs/picture.py`.
 
-    python docs/picture.py
-
-The commands are run, and what they print is what the picture shows.
+`picture.svg` is a terminal in which a guest is mounted and used: the commands are
+run, and what they print is what it shows.  `top.svg` is `fakeproc top`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -18,7 +18,12 @@ from pathlib import Path
 from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.text import Text
 
-PICTURE = Path(__file__).with_name("picture.svg")
+import fakeproc
+from fakeproc.view.app import Top
+from fakeproc.view.heat_map import HeatMap
+from fakeproc.view.sources import GuestSource
+
+DIRECTORY = Path(__file__).parent
 WIDTH = 92  # characters
 
 # A comment, or a command for bash.
@@ -68,7 +73,7 @@ def transcript() -> list[tuple[str, str]]:
     return list(zip(STEPS, said, strict=True))
 
 
-def picture() -> str:
+def terminal() -> str:
     """The transcript as an SVG that fetches nothing."""
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
     for step, printed in transcript():
@@ -78,11 +83,38 @@ def picture() -> str:
             console.print(Text("$ ", style="green") + Text(step, style="bold"))
         if printed:
             console.print(Text(printed.rstrip("\n")), soft_wrap=True)
-    template = re.sub(r"@font-face \{\{.*?\n    \}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    template = template.replace("Fira Code", "ui-monospace, SFMono-Regular, Menlo")
+    template = CONSOLE_SVG_FORMAT.replace("Fira Code", "ui-monospace, SFMono-Regular, Menlo")
     made = console.export_svg(title="fakeproc", code_format=template, unique_id="fakeproc")
-    return "".join(f"{line.rstrip()}\n" for line in made.splitlines())
+    return _tidy(made)
+
+
+def top() -> str:
+    """`fakeproc top` on a guest of two packages whose network card is busy."""
+    machine = fakeproc.Machine("hyperv-2socket")
+    for source, rate in {"all": 5, "netvsc": 700, "scsi": 9000, "timer": 100}.items():
+        machine.traffic(source, rate)
+    machine.write("/proc/irq/31/smp_affinity_list", "9\n")
+    view = Top(GuestSource(machine), interval_s=3600)
+
+    async def drawn() -> str:
+        async with view.run_test(size=(132, 36)) as pilot:
+            await pilot.press("t", "t", "t")
+            view.query_one(HeatMap).select(13, 9)
+            await pilot.pause()
+            return view.export_screenshot()
+
+    return _tidy(re.sub(r"terminal-\d+-", "terminal-", asyncio.run(drawn())))
+
+
+def _tidy(svg: str) -> str:
+    """The same without fonts from elsewhere, and with no blanks at the ends of lines."""
+    alone = re.sub(r"@font-face \{.*?\}\n", "", svg, flags=re.DOTALL)
+    return "".join(f"{line.rstrip()}\n" for line in alone.splitlines())
+
+
+PICTURES = {"picture.svg": terminal, "top.svg": top}
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(picture())
+    for name, draw in PICTURES.items():
+        (DIRECTORY / name).write_text(draw())

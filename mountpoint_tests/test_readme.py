@@ -118,9 +118,12 @@ def test_every_link_leads_somewhere() -> None:
     assert [link for link in ours if not (REPOSITORY / link).is_file()] == []
 
 
-def test_the_picture_is_what_a_guest_prints() -> None:
-    picture = load_page_maker("picture")
-    assert picture.PICTURE.read_text() == picture.picture(), "run: python docs/picture.py"
+@pytest.mark.parametrize("name", ["picture.svg", "top.svg"])
+def test_a_picture_is_what_a_guest_shows(name: str) -> None:
+    maker = load_page_maker("picture")
+    drawn = maker.PICTURES[name]()
+    assert (maker.DIRECTORY / name).read_text() == drawn, "run: python docs/picture.py"
+    assert not re.search(r"url\(.?http", drawn)
 
 
 def test_what_is_typed_in_a_shell_is_there() -> None:

@@ -20,7 +20,7 @@ from fakeproc.api.errors import (
     GuestDiedError,
     RefusedError,
 )
-from fakeproc.api.files import Names, guest_path
+from fakeproc.api.files import DirectoryFiles, Names
 from fakeproc.api.files import Path as GuestPath
 from fakeproc.api.keeper import Keeper, python, running_keeper
 from fakeproc.api.refusals import reason
@@ -167,37 +167,30 @@ class Guest(Console):
 
     def read(self, path: GuestPath) -> str:
         """What a program gets that opens this file and reads to the end."""
-        return self._at(path).read_text(errors="surrogateescape")
+        return self._files.read(path)
 
     def write(self, path: GuestPath, data: str | bytes) -> int:
         """Write, and return how many bytes of the data were taken.
 
         One call is one write, as one `echo` is.
         """
-        encoded = data.encode(errors="surrogateescape") if isinstance(data, str) else data
-        descriptor = os.open(self._at(path), os.O_WRONLY | os.O_TRUNC)
-        try:
-            return os.write(descriptor, encoded)
-        finally:
-            os.close(descriptor)
+        return self._files.write(path, data)
 
     def list(self, path: GuestPath) -> Names:
         """The names in a directory, in the order in which readdir(3) has them."""
-        return os.listdir(self._at(path))  # noqa: PTH208 - names, not paths
+        return self._files.list(path)
 
     def readlink(self, path: GuestPath) -> str:
         """Where a symbolic link leads."""
-        return str(self._at(path).readlink())
+        return self._files.readlink(path)
 
     def exists(self, path: GuestPath) -> bool:
         """Whether a path leads to a file or a directory."""
-        return self._at(path).exists()
+        return self._files.exists(path)
 
-    def _at(self, path: GuestPath) -> Path:
-        """Where a path of the guest is on this computer; one of the mount is itself."""
-        text = guest_path(path)
-        root = f"{self.root}/"
-        return Path(text if text.startswith(root) else f"{root}{text.lstrip('/')}")
+    @property
+    def _files(self) -> DirectoryFiles:
+        return DirectoryFiles(self.root)
 
     def channel(self, relid: int) -> Path:
         """The directory of a channel.  Raises LookupError."""

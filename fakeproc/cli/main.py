@@ -32,6 +32,7 @@ from fakeproc.cli.options import example, forget_output, sentence
 from fakeproc.cli.play import play
 from fakeproc.cli.profiles import profiles
 from fakeproc.cli.run import run
+from fakeproc.cli.top import top
 from fakeproc.cli.umount import umount
 from fakeproc.shell_words import shown
 
@@ -121,6 +122,7 @@ for subcommand in (
     play,
     save,
     replay,
+    top,
     host,
     doctor,
     completion,
