@@ -25,7 +25,7 @@ TOOLS = (
     *("busybox", "irqbalance", "lscpu", "lsirq", "mpstat", "top", "htop", "dstat", "tuna"),
     *("numactl", "lstopo-no-graphics", "lsscsi", "udevadm", "driverctl", "stress-ng"),
     *("prometheus-node-exporter", "netdata"),
-    *("groff", "zsh", "fish", "gcc", "go", "strace"),
+    *("groff", "zsh", "fish", "gcc", "go", "strace", "chromedriver"),
 )
 
 PYTHON = """\
