@@ -159,6 +159,11 @@ MORE_OF_THE_CONSOLE = {
     "fault": _faults(),
     "offer": (
         "CLASS is one of: " + ", ".join(f"`{name}`" for name in CLASS_GUIDS) + ".\n\n"
+        "The keys of a device are `count=N`, how many of them; `guid=G`, its instance; `relid=N`; "
+        "`subchannels=N`, how many more channels it can have; `pci=nic` or `pci=nvme`, what lies "
+        "behind a vpci device; `connection=N`, where the host has several. Those of a connection "
+        "by socket are `count=N`, `port=N` or `service=GUID`, `initiator=host` or "
+        "`initiator=guest`, `guid=G` and `relid=N`.\n\n"
         "A connection by socket (`hv_sock`) is a device of its own for as long as it lasts. Its "
         "class GUID is the service that it goes to: a GUID, or a port, which stands in front of "
         "`facb-11e6-bd58-64006a7986d3`. Without either, each connection takes the next port, from "

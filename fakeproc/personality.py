@@ -11,10 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from errno import EIO, EPERM
+from typing import Literal, TypeAlias
 
 from fakeproc.series import SERIES, Patch, Series
 
-__all__ = ["SERIES_VERSION", "VERSIONS", "Personality", "Version", "personality"]
+__all__ = ["SERIES_VERSION", "VERSIONS", "NetvscNames", "Personality", "Version", "personality"]
+
+# What interrupts of network adapters are called: all `netvsc`; those of sub-channels after
+# interface and queue, and the primary's from its second opening on; all of them.
+NetvscNames: TypeAlias = Literal["as posted", "sub-channels", "all"]
 
 _PROTOCOLS = ((5, 3), (5, 2), (5, 1), (5, 0), (4, 1), (4, 0), (3, 0), (2, 4))
 
@@ -50,6 +55,7 @@ class Personality:
     version: Version
     series: Series
     rebinds_when_offlining: bool  # else it refuses to take a CPU that channels interrupt
+    netvsc_names: NetvscNames  # of the interrupts of network adapters, with patch 3
 
 
 V6_1 = Version(
@@ -102,7 +108,11 @@ VERSIONS = {"6.1": V6_1, "6.10": V6_10, "6.12": V6_12, "6.18": V6_18, "7.2": V7_
 
 
 def personality(
-    version: str, series: str, patches: Collection[int] | None = None, offlining: str | None = None
+    version: str,
+    series: str,
+    patches: Collection[int] | None = None,
+    offlining: str | None = None,
+    netvsc_names: NetvscNames = "as posted",
 ) -> Personality:
     """The kernel of a profile; KeyError for one that is not known.
 
@@ -117,4 +127,5 @@ def personality(
     rebinds = found.rebinds_when_offlining and not done.applied
     if offlining is not None:
         rebinds = offlining == "rebind"
-    return Personality(found, done, rebinds)
+    names = netvsc_names if Patch.NAME_IRQS in done.patches else "as posted"
+    return Personality(found, done, rebinds, names)

@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fakeproc.defaults import MAX_CPUS, MAX_SEED
-from fakeproc.personality import SERIES_VERSION, VERSIONS, Personality, personality
+from fakeproc.personality import SERIES_VERSION, VERSIONS, NetvscNames, Personality, personality
 from fakeproc.profiles.boot_parameters import BootParameters, boot_parameters
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.protocol.classes import CLASS_GUIDS
@@ -114,6 +114,9 @@ class Kernel(_Table):
     # What becomes of a CPU that channels interrupt: "refuse" keeps it online (EBUSY), "rebind"
     # moves the channels first; default: what the version does, but with the series "refuse".
     offlining: Literal["refuse", "rebind"] | None = None
+    # What the interrupts of network adapters are called: "netvsc", as posted; those of sub-channels
+    # after interface and queue, netvsc-eth0:1; or all, for which the driver reserves the name.
+    netvsc_names: NetvscNames = "as posted"
     release: str = ""  # uname -r; default: the version and .0
     build: str = "#1 SMP PREEMPT_DYNAMIC Mon Jun  3 05:09:26 UTC 2024"  # uname -v
     builder: str = "fakeproc@hyperv"  # who built it, for /proc/version
@@ -143,7 +146,9 @@ class Kernel(_Table):
     @property
     def personality(self) -> Personality:
         """What this kernel does that another does not."""
-        return personality(self.version, self.series, self.patches, self.offlining)
+        return personality(
+            self.version, self.series, self.patches, self.offlining, self.netvsc_names
+        )
 
     @property
     def uname_release(self) -> str:

@@ -519,10 +519,10 @@ def test_a_connection_of_a_socket_is_a_device_for_as_long_as_it_lasts(quiet):
 
 @pytest.mark.parametrize("number", [1, 2, 4, 8])
 def test_an_adapter_with_other_channels_has_so_many_irqs(quiet, number):
-    assert text(quiet, "/host/ethtool") == f"{NETVSC} combined 8 of 8\n"
+    assert text(quiet, "/host/ethtool") == f"{NETVSC} combined 8 of 8 name eth0\n"
     say(quiet, "ethtool", f"{NETVSC} combined {number}")
     quiet.advance(SECOND)
-    assert text(quiet, "/host/ethtool") == f"{NETVSC} combined {number} of 8\n"
+    assert text(quiet, "/host/ethtool") == f"{NETVSC} combined {number} of 8 name eth0\n"
     rows = interrupt_rows(text(quiet, "/proc/interrupts"))
     assert sum(row.name == "netvsc" for row in rows.values()) == number
     assert len(names(quiet, f"{BUS}/devices/{NETVSC}/channels")) == number

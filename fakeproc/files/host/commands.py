@@ -6,7 +6,7 @@ with which line travels with the errno, into the guest's log.
 
 from __future__ import annotations
 
-from errno import EAGAIN, EINVAL, ENODEV, EOPNOTSUPP, EPERM
+from errno import EAGAIN, EINVAL, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING
 
 from fakeproc.files.host.moments import moment_of
@@ -17,7 +17,6 @@ from fakeproc.files.host.words import (
     channel_with,
     count_of,
     decimal,
-    guid_of,
     irq_number,
     is_relid,
     one_of,
@@ -25,7 +24,6 @@ from fakeproc.files.host.words import (
     shortened,
     whole,
 )
-from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.host.faults import Fault
 from fakeproc.machine import Machine
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "accesses_command",
     "clock_command",
-    "ethtool_command",
     "fault_command",
     "interrupt_command",
     "latency_command",
@@ -169,33 +166,6 @@ def clock_command(machine: Machine, words: list[str]) -> Action:
 def _advance_to_next(machine: Machine) -> None:
     if not machine.advance_to_next():
         raise OSError(EAGAIN, "no event waits")
-
-
-def ethtool_command(machine: Machine, words: list[str]) -> Action:
-    """`GUID|RELID combined N`: what `ethtool -L` does to a network adapter."""
-    if len(words) != 3 or words[1] != "combined":
-        raise ValueError("it is not of the form: GUID|RELID combined N")
-    kernel = machine.kernel
-    number = whole(words[2], "a number of channels", 1, 64)
-    if is_relid(words[0]):
-        name = str(channel_with(machine, words[0]).device.instance)
-    else:
-        name = str(guid_of(words[0]))
-    device = kernel.vmbus.devices.get(name)
-    if device is None or not isinstance(device.driver, Netvsc):
-        raise ValueError(f"{words[0]} is no network adapter with a driver")
-    most = 1 + device.offer.subchannels_available
-    if number > most:
-        raise ValueError(f"the adapter has no more than {most} channels")
-
-    def set_channels() -> None:
-        # A command on a line before may have taken its time, and the adapter gone.
-        adapter = kernel.vmbus.devices.get(name)
-        if adapter is None or not isinstance(adapter.driver, Netvsc):
-            raise OSError(ENODEV, f"{name} is no network adapter any more")
-        machine.timeline.finish(adapter.driver.set_channels(adapter, number))
-
-    return set_channels
 
 
 def power_command(machine: Machine, words: list[str]) -> Action:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from fakeproc import profiles
+from fakeproc.files.host.adapters import ethtool_command, ethtool_text
 from fakeproc.files.host.commands import (
     accesses_command,
     clock_command,
-    ethtool_command,
     fault_command,
     interrupt_command,
     latency_command,
@@ -22,7 +22,6 @@ from fakeproc.files.host.offers import offer_command, rescind_command
 from fakeproc.files.host.state import state
 from fakeproc.files.host.words import spelt
 from fakeproc.files.tree import Attributes
-from fakeproc.guest.hv.drivers.netvsc import Netvsc
 from fakeproc.machine import Machine
 from fakeproc.timeline import SECOND
 
@@ -70,11 +69,7 @@ def traffic_store(machine: Machine, data: bytes) -> None:
 
 @CONSOLE.store
 def offer_store(machine: Machine, data: bytes) -> None:
-    """New devices.
-
-    `CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme] [connection=N]`,
-    `hv_sock [count=N] [port=N|service=GUID] [initiator=host|guest] [guid=G] [relid=N]`.
-    """
+    """`CLASS [KEY=VALUE]...`: new devices; `hv_sock [KEY=VALUE]...`: connections by socket."""
     run(machine, data, offer_command)
 
 
@@ -86,17 +81,13 @@ def rescind_store(machine: Machine, data: bytes) -> None:
 
 @CONSOLE.show
 def ethtool_show(machine: Machine) -> str:
-    """A line `GUID combined N of MAX` for each network adapter, as `ethtool -l` would say."""
-    return "".join(
-        f"{name} combined {len(device.channels)} of {1 + device.offer.subchannels_available}\n"
-        for name, device in machine.kernel.vmbus.devices.items()
-        if isinstance(device.driver, Netvsc)
-    )
+    """A line `GUID combined N of MAX name INTERFACE` for each network adapter."""
+    return ethtool_text(machine)
 
 
 @CONSOLE.store
 def ethtool_store(machine: Machine, data: bytes) -> None:
-    """`GUID|RELID combined N`: close all channels of an adapter, and open N."""
+    """`GUID|RELID combined N`: close all channels, and open N; `GUID|RELID name NAME`: rename."""
     run(machine, data, ethtool_command)
 
 

@@ -51,7 +51,7 @@ def built_in_drivers(
         utils.mouse(ops),
         utils.keyboard(ops),
         utils.display(ops),
-        netvsc.Netvsc(ops, cpus, version.netvsc_channels),
+        netvsc.Netvsc(ops, cpus, version.netvsc_channels, personality.netvsc_names),
         uio.UioHvGeneric(ops, fcopy=version.fcopy_driver == "uio_hv_generic"),
         hv_pci.HvPci(
             ops,
