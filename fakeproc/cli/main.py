@@ -22,6 +22,7 @@ import click
 
 from fakeproc._version import __version__
 from fakeproc.cli.completion import completion
+from fakeproc.cli.cost import cost
 from fakeproc.cli.doctor import doctor
 from fakeproc.cli.host import host
 from fakeproc.cli.journal import replay, save
@@ -29,6 +30,7 @@ from fakeproc.cli.kernels import kernels
 from fakeproc.cli.listing import list_mounts
 from fakeproc.cli.mount import mount
 from fakeproc.cli.options import example, forget_output, sentence
+from fakeproc.cli.patches import patches
 from fakeproc.cli.play import play
 from fakeproc.cli.profiles import profiles
 from fakeproc.cli.run import run
@@ -119,6 +121,8 @@ for subcommand in (
     list_mounts,
     profiles,
     kernels,
+    patches,
+    cost,
     play,
     save,
     replay,

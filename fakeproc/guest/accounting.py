@@ -131,9 +131,9 @@ class Accounting:
         """A CPU is offline from now on; nothing is charged to it."""
         self._times[cpu].go()
 
-    def charge(self, cpu: int, hardirqs: int, softirqs: int = 0) -> None:
-        """Charge a CPU for interrupts that come at this moment."""
-        self._times[cpu].charge(hardirqs, softirqs)
+    def charge(self, cpu: int, hardirqs: int, softirqs: int = 0, extra: float = 0) -> None:
+        """Charge a CPU for interrupts that come at this moment, which take `extra` ns more."""
+        self._times[cpu].charge(hardirqs, softirqs, extra)
 
     def set_load(self, source: Hashable, cpu: int, load: Load) -> None:
         """Charge a CPU for a source that interrupts it so often from now on.

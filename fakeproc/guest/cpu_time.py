@@ -41,10 +41,14 @@ class CpuTimes:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How often a source interrupts a CPU: hard interrupts and softirqs a second."""
+    """How often a source interrupts a CPU: hard interrupts and softirqs a second.
+
+    `extra` is what the hard interrupts take beyond HARDIRQ_COST, in ns a second.
+    """
 
     hardirqs: float
     softirqs: float
+    extra: float = 0
 
 
 class CpuTime:
@@ -81,10 +85,10 @@ class CpuTime:
         else:
             self._loads[source] = load
 
-    def charge(self, hardirqs: int, softirqs: int) -> None:
-        """Pay for interrupts that come at this moment."""
+    def charge(self, hardirqs: int, softirqs: int, extra: float = 0) -> None:
+        """Pay for interrupts that come at this moment; `extra` ns more than they all cost."""
         self._fold()
-        self._irq_waits += hardirqs * HARDIRQ_COST
+        self._irq_waits += round(hardirqs * HARDIRQ_COST + extra)
         self._softirq_waits += softirqs * SOFTIRQ_COST
 
     def restore(self, hardirqs: int, softirqs: int) -> None:
@@ -115,7 +119,8 @@ class CpuTime:
         passed = elapsed - self._from
         hard = sum(load.hardirqs for load in self._loads.values())
         soft = sum(load.softirqs for load in self._loads.values())
-        irq_due = self._irq_waits + int(passed * hard * HARDIRQ_COST / SECOND)
+        extra = sum(load.extra for load in self._loads.values())
+        irq_due = self._irq_waits + int(passed * (hard * HARDIRQ_COST + extra) / SECOND)
         softirq_due = self._softirq_waits + int(passed * soft * SOFTIRQ_COST / SECOND)
         irq = min(irq_due, room)
         softirq = min(softirq_due, room - irq)

@@ -15,6 +15,7 @@ from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpu_time import Load
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
 from fakeproc.guest.dmi import dmi_id_init
+from fakeproc.guest.hv.interrupt_path import extra_cost
 from fakeproc.guest.hv.vmbus import Vmbus
 from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.irq.core import IrqCore
@@ -24,7 +25,7 @@ from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.pci.functions import Pci, PciBus
 from fakeproc.guest.scsi import Scsi
-from fakeproc.series import ALL_PATCHES
+from fakeproc.series import ALL_PATCHES, SERIES
 
 if TYPE_CHECKING:
     from fakeproc.guest.irq.core import IrqDesc
@@ -242,7 +243,9 @@ class Kernel:
             self._host.settle()  # an interrupt that came before this one has found them
         hardirqs, softirqs = self._handle(vp, relids, message, times, connection)
         if hardirqs:
-            self.accounting.charge(vp, hardirqs, softirqs)
+            channels = len(relids)
+            extra = self._extra_ns(channels) if channels else 0
+            self.accounting.charge(vp, hardirqs, softirqs, extra * hardirqs / max(1, channels))
 
     def traffic(self, vp: int, relid: int, count: int, connection: int = 0) -> None:
         """The same for what came since the channel was last looked at; its load has paid for it."""
@@ -275,9 +278,21 @@ class Kernel:
     def channel_load(self, vp: int, relid: int, rate: float, connection: int = 0) -> None:
         """A channel interrupts a CPU so often a second from now on; 0 ends it."""
         if rate:
-            self.accounting.set_load((connection, relid), vp, Load(rate, rate))
+            self.accounting.set_load(
+                (connection, relid), vp, Load(rate, rate, rate * self._extra_ns(1))
+            )
         else:
             self.accounting.end_load((connection, relid))
+
+    def _extra_ns(self, channels: int) -> float:
+        """How much longer a wake-up for so many channels takes with the series than without."""
+        return extra_cost(
+            self.personality.series,
+            SERIES["absent"],
+            channels,
+            self.profile.cpus.khz,
+            arm64=self.profile.architecture == "arm64",
+        )
 
     def timer_load(self, vp: int, rate: float) -> None:
         """A timer expires so often a second from now on; 0 ends it."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from model.guests import channel_path, interrupt_rows, node_at, read, text, write
@@ -10,6 +13,7 @@ from model.guests import channel_path, interrupt_rows, node_at, read, text, writ
 from fakeproc import profiles
 from fakeproc.guest.hv.channel_table import CHANNEL_ATTRIBUTES
 from fakeproc.machine import Machine
+from fakeproc.play.patches import EXPERIMENTS, compare, run_commands
 from fakeproc.profiles.errors import ProfileError
 from fakeproc.profiles.kernels import with_kernel, without_patches
 from fakeproc.profiles.select import chosen
@@ -17,7 +21,7 @@ from fakeproc.series import ALL_PATCHES, NEEDS, missing_patch, without
 from fakeproc.timeline import MILLISECOND, SECOND
 
 CPUS = "/sys/devices/system/cpu"
-MOUSE = "58f75a6d-d949-4320-99e1-a2a2576d581c"
+ARM64 = "hyperv-arm64"
 
 
 def guest(*left_out: int, profile: str = "hyperv-gen2", kernel: str = "rfc") -> Machine:
@@ -41,21 +45,22 @@ def rows(machine: Machine) -> dict:
     return interrupt_rows(text(machine, "/proc/interrupts"))
 
 
-# Patch by patch: what is seen, without it and with it ------------------------------------------
+# Patch by patch -----------------------------------------------------------------------------------
 
 
-def unsupported(machine: Machine) -> int:
-    """Devices of the classes that only Windows drives."""
-    return sum(d.type.name == "unknown" for d in machine.kernel.vmbus.devices.values())
+def shown() -> dict[int, tuple[str, str]]:
+    """What the page says that each patch's commands print, without it and with it."""
+    page = (Path(__file__).parents[2] / "docs/explanation/patches.md").read_text()
+    found = re.findall(
+        r"^patch (\d+) .*?^without it[^\n]*:\n(.*?)^with it:\n(.*?)(?=^$|^```)", page, re.M | re.S
+    )
+    return {int(number): (without_it, with_it) for number, without_it, with_it in found}
 
 
-def warnings(machine: Machine) -> int:
-    """What the log complains of when a channel is discarded that never had files."""
-    say(machine, "fault", "irq enomem")
-    say(machine, "offer", "kvp")
-    machine.advance(SECOND)
-    assert "hv_vmbus: irq_create_mapping failed for relid 25" in said(machine)
-    return sum(line.startswith("kernfs: can not remove") for line in said(machine))
+def test_the_page_shows_for_each_patch_something_else_without_it() -> None:
+    """That its transcript is true, test_examples sees, which runs the page."""
+    assert sorted(shown()) == sorted(EXPERIMENTS) == sorted(ALL_PATCHES)
+    assert [n for n, (without_it, with_it) in shown().items() if without_it == with_it] == []
 
 
 def name_of(relid: int) -> Callable[[Machine], str]:
@@ -65,99 +70,24 @@ def name_of(relid: int) -> Callable[[Machine], str]:
     return name
 
 
-def vpci_name(machine: Machine) -> str:
-    say(machine, "offer", "vpci relid=77 guid=00001234-c05b-0000-0000-000000000000")
-    machine.advance(SECOND)
-    return name_of(77)(machine)
-
-
-def counted_on_top(machine: Machine) -> int:
-    """How often the top-level interrupt counts what was a channel's: arm64 has it as an IRQ."""
-    before = sum(rows(machine)["12"].counts)
-    relid = next(iter(machine.kernel.vmbus.channels))
-    say(machine, "interrupt", f"{relid} 100")
-    return sum(rows(machine)["12"].counts) - before
-
-
-def channels_with_irq(machine: Machine) -> int:
-    chips = [text(machine, f"/sys/kernel/irq/{irq}/chip_name") for irq in machine.kernel.irqs.descs]
-    return chips.count("VMBus\n")
-
-
 def vmbus_rows(machine: Machine) -> int:
     return sum(row.chip == "VMBus" for row in rows(machine).values())
 
 
-def moved(machine: Machine) -> tuple[str, ...]:
-    """A mask is written: what it reads, where the interrupt is, and where the channel is."""
-    assert write(machine, "/proc/irq/39/smp_affinity_list", b"2") == 1
-    (device,) = (d for d in machine.kernel.vmbus.devices if d.startswith("0022486b"))
-    return (
-        text(machine, "/proc/irq/39/smp_affinity_list"),
-        text(machine, "/proc/irq/39/effective_affinity_list"),
-        text(machine, f"/sys/bus/vmbus/devices/{device}/channels/19/cpu"),
+def test_what_is_typed_in_a_mount_prints_what_the_command_says(mount_guest) -> None:
+    """The commands of patch 12, in a shell."""
+    mounted = mount_guest("--clock", "manual", "--without-patch", "12")
+    script = " ; ".join(EXPERIMENTS[12].commands)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=mounted.root, capture_output=True, text=True, check=True
     )
+    assert done.stdout.splitlines() == compare(12)[0]
 
 
-def clear(machine: Machine, cpu: int) -> list[int]:
-    """Move every channel off a CPU; returns the relids."""
-    channels = [c for c in machine.kernel.vmbus.channels.values() if c.target_cpu == cpu]
-    for channel in channels:
-        assert write(machine, f"/proc/irq/{channel.desc.irq}/smp_affinity_list", b"1") == 1
-    return [channel.relid for channel in channels]
-
-
-def lost_to_a_slow_host(machine: Machine) -> int:
-    """A channel is moved, and its CPU taken away at once, while the host takes 10 ms for it."""
-    say(machine, "latency", "ack 0.01")
-    (relid,) = clear(machine, 7)
-    say(machine, "traffic", f"{relid} 10000")
-    assert write(machine, f"{CPUS}/cpu7/online", b"0") == 1
-    machine.advance(SECOND)
-    (lost,) = [line.split()[1] for line in said(machine) if " were lost" in line] or [0]
-    return int(lost)
-
-
-def written_meanwhile(machine: Machine) -> tuple[str, bool]:
-    """IRQ 36 is moved to CPU 7 while that goes offline: its errno, and whether it lost any."""
-    say(machine, "latency", "ack 0.002")
-    clear(machine, 7)
-    say(machine, "traffic", "16 10000")
-    say(machine, "at", "+0.001 /proc/irq/36/smp_affinity_list 7")
-    assert write(machine, f"{CPUS}/cpu7/online", b"0") == 1
-    machine.advance(SECOND)
-    outcome = text(machine, "/host/at").split()[2]
-    return outcome, any("are lost: CPU 7 is offline" in line for line in said(machine))
-
-
-ARM64 = "hyperv-arm64"
-SHOWS = [
-    # patch, look, without it, with it, profile
-    (1, unsupported, 3, 0, "hyperv-gen2"),
-    (2, warnings, len(CHANNEL_ATTRIBUTES), 0, "hyperv-gen2"),
-    (3, name_of(19), "(null)", "netvsc", "hyperv-gen2"),
-    (4, vpci_name, "vpci", "vpci:c05b", "hyperv-gen2"),
-    (5, name_of(14), "storvsc", "pri@storvsc1", "hyperv-gen2"),
-    (6, counted_on_top, 100, 0, ARM64),
-    (7, channels_with_irq, 0, 21, "hyperv-gen2"),
-    (8, channels_with_irq, 0, 21, "hyperv-gen2"),
-    (9, vmbus_rows, 0, 21, "hyperv-gen2"),
-    (10, moved, ("2\n", "\n", "6\n"), ("2\n", "2\n", "2\n"), "hyperv-gen2"),
-    (11, lost_to_a_slow_host, 100, 0, "hyperv-gen2"),
-    (12, written_meanwhile, ("2", True), ("EINVAL", False), "hyperv-gen2"),
-]
-
-
-@pytest.mark.parametrize(
-    ("patch", "look", "without_it", "with_it", "profile"), SHOWS, ids=[str(n) for n, *_ in SHOWS]
-)
-def test_what_a_patch_brings_or_prevents(patch, look, without_it, with_it, profile) -> None:
-    assert look(guest(patch, profile=profile)) == without_it
-    assert look(guest(profile=profile)) == with_it
-
-
-def test_every_patch_is_shown() -> None:
-    assert [patch for patch, *_ in SHOWS] == sorted(ALL_PATCHES)
+@pytest.mark.parametrize("command", ["rm x", "echo 1", "grep -v a b", "ls x"])
+def test_a_form_that_is_not_known_is_no_command(command: str) -> None:
+    with pytest.raises(ValueError, match="has none of the forms"):
+        list(run_commands(guest(), (command,)))
 
 
 # What needs what --------------------------------------------------------------------------------
