@@ -33,7 +33,7 @@ class Planned(NamedTuple):
 class Agenda:
     """The requests that wait, by number, in the order in which they were planned.
 
-    `done` are the last that were made, each with its entry in the journal.
+    `done` are the last that were made or begun, each with its entry in the journal.
     """
 
     def __init__(self, timeline: Timeline, perform: Callable[[Planned], None]) -> None:

@@ -15,8 +15,8 @@ under way (an entry above 0 fell into the middle of the one before it), process,
 its name, operation, path, the number that write(2) returned or the name of the
 errno, and the data, escaped as in a Python string.
 
-The operations are `write` and `read`, which only `host/at` makes.  Entries of the
-process 0, `at`, were made by `host/at`.
+The operations are `write`; `open` of a file to write to, where that was refused; and
+`read`, which only `host/at` makes.  Entries of the process 0, `at`, were made by `host/at`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
     "nanoseconds",
 ]
 
-JournalOperation: TypeAlias = Literal["write", "read"]
+JournalOperation: TypeAlias = Literal["write", "read", "open"]
 
 TITLE = "# fakeproc journal 1"
 _NOW = "# now "
@@ -163,7 +163,6 @@ class Journal:
     missing: str = ""
     entries: deque[Entry] = field(default_factory=deque)
     _under_way: int = 0
-    _covered: bool = False
 
     @contextmanager
     def entry(
@@ -179,10 +178,6 @@ class Journal:
         The body sets `result`.  `process` is a pid and a name.
         """
         kept = Entry(instant, self._under_way, *process, operation, path, data)
-        if self._covered:
-            self._covered = False
-            yield kept
-            return
         if self.on:
             self._append(kept)
         self._under_way += 1
@@ -193,15 +188,6 @@ class Journal:
             raise
         finally:
             self._under_way -= 1
-
-    @contextmanager
-    def covered(self) -> Iterator[None]:
-        """Make a request whose entry is there already: it is not kept a second time."""
-        self._covered = True
-        try:
-            yield
-        finally:
-            self._covered = False
 
     def _append(self, entry: Entry) -> None:
         self.entries.append(entry)

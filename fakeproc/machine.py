@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fakeproc.defaults import ClockKind, SizesKind
     from fakeproc.profiles.schema import Profile
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["FilesPort", "Machine"]
 
@@ -33,8 +34,8 @@ DAY_OF_THE_SERIES = 1_717_390_800  # 3 June 2024, 05:00 UTC: when a manual clock
 class FilesPort(Protocol):
     """How a machine reaches its own files, to make a request that was planned."""
 
-    def write(self, path: str, data: bytes) -> int:
-        """Hand over data as root, in one call: how much was taken.  Raises its OSError."""
+    def writing(self, path: str, data: bytes) -> Sleeper[int]:
+        """Hand over data as root, in one call: how much is taken.  Raises its OSError."""
 
     def read(self, path: str) -> bytes:
         """The whole text, as root reads it.  Raises OSError."""
@@ -125,21 +126,23 @@ class Machine:
         return True
 
     def _make_request(self, planned: Planned) -> None:
-        """Make a request of the agenda; the journal and the guest's log tell its errno."""
-        if self.files is None:
-            return
-        now, data = self.timeline.now, planned.data
+        """Make a request of the agenda, as a process of its own would."""
+        if self.files is not None:
+            self.timeline.call(self._requested(planned, self.files))
+
+    def _requested(self, planned: Planned, files: FilesPort) -> Sleeper[None]:
+        """A request of the agenda; the journal and the guest's log tell its errno."""
+        now, path, data = self.timeline.now, planned.path, planned.data
         with (
             suppress(OSError),
-            self.journal.entry(now, AT, planned.operation, planned.path, data) as entry,
-            self.journal.covered(),
+            self.journal.entry(now, AT, planned.operation, path, data) as entry,
         ):
+            self.agenda.done.append((planned, entry))
             if planned.operation == "read":
-                entry.data = self.files.read(planned.path)
+                entry.data = files.read(path)
                 entry.result = len(entry.data)
             else:
-                entry.result = self.files.write(planned.path, data)
-        self.agenda.done.append((planned, entry))
+                entry.result = yield from files.writing(path, data)
 
     def note_lost(self, relid: int, connection: int, cpu: int, count: int | None) -> None:
         """Say in the guest's log that a channel's interrupts reach nobody, or did not (`count`)."""

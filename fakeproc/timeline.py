@@ -5,10 +5,9 @@ acknowledgement, a wait in the CPU hotplug path) is an event on the machine's
 one timeline.  Time is an integer, nanoseconds since the machine was switched
 on, and never runs backwards.
 
-The daemon never blocks.  Kernel code that would sleep is a generator that
-yields what it waits for: a number of nanoseconds, or a `Completion`.  A
-write(2) that returns when the work is done moves the machine's time to the
-events it waits for: see `Timeline.finish`.
+Nothing here blocks.  Kernel code that would sleep is a generator that yields
+what it waits for: a number of nanoseconds, or a `Completion`.  Each step of it
+runs at its own moment, as an event, whoever lets the time pass.
 
 Rules for code that sleeps: what it holds across a `yield` may have gone when
 it goes on, so it looks again; what it takes (a lock, a place among those who
@@ -24,7 +23,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from errno import ETIMEDOUT
 from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
@@ -39,6 +39,7 @@ __all__ = [
     "Completion",
     "HungTaskError",
     "Mutex",
+    "RwSemaphore",
     "Sleeper",
     "Timeline",
 ]
@@ -66,16 +67,17 @@ class Clock:
         self._started = monotonic()
         self._manual = manual
         self._rate = 1.0
+        self.held = False  # manual, and a write that sleeps waits until others move the time
 
     @property
     def manual(self) -> bool:
-        """Whether it moves only when told."""
+        """Whether it moves only when it is moved."""
         return self._manual
 
     @manual.setter
     def manual(self, manual: bool) -> None:
         self._rebase(self.now())
-        self._manual = manual
+        self._manual, self.held = manual, False
 
     @property
     def rate(self) -> float:
@@ -167,6 +169,13 @@ class Mutex:
         self._waiting: list[Completion[object]] = []
         self._held = False
 
+    def try_acquire(self) -> Mutex | None:
+        """Take it if nobody has it; the result releases it as a context manager."""
+        if self._held:
+            return None
+        self._held = True
+        return self
+
     def acquire(self) -> Sleeper[Mutex]:
         """Sleep until nobody else has it; the result releases it as a context manager."""
         if self._held:
@@ -206,14 +215,59 @@ class Mutex:
         self.release()
 
 
-class _Task(Generic[T]):
-    """Kernel code on its way from one sleep to the next; `finished` when it returns."""
+class RwSemaphore:
+    """A lock with many readers or one writer (`kernel/locking/percpu-rwsem.c`).
 
-    def __init__(self, timeline: Timeline, sleeper: Sleeper[T]) -> None:
+    First come, first served: a reader that comes after a writer waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._readers = 0
+        self._gate = Mutex()  # the writer has it, and who is the next to come in
+        self._empty: Completion[object] | None = None  # awaited by the writer at the gate
+
+    def read(self) -> Sleeper[AbstractContextManager[None]]:
+        """Sleep while a writer has it or waits; the result releases it as a context manager."""
+        with (yield from self._gate.acquire()):
+            self._readers += 1
+        return self._reading()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._readers -= 1
+            if not self._readers and self._empty is not None:
+                self._empty.complete(None)
+
+    def write(self) -> Sleeper[Mutex]:
+        """Sleep while anybody has it; the result releases it as a context manager."""
+        gate = yield from self._gate.acquire()
+        if self._readers:
+            self._empty = Completion()
+            try:
+                yield self._empty
+            except BaseException:
+                gate.release()
+                raise
+            finally:
+                self._empty = None
+        return gate
+
+
+class _Task(Generic[T]):
+    """Kernel code on its way from one sleep to the next; `finished` when it returns.
+
+    One that is `watched` is hung when it is blocked for two minutes.
+    """
+
+    def __init__(self, timeline: Timeline, sleeper: Sleeper[T], *, watched: bool) -> None:
         self.finished: Completion[T] = Completion()
-        self.blocked_since: int | None = None  # ns; None while it sleeps for a time, or runs
         self._timeline = timeline
         self._sleeper = sleeper
+        self._watched = watched
+        self._watchdog: int | None = None
         self._waits = 0  # so far: a wake-up for an earlier wait is too late
 
     def run(self) -> None:
@@ -239,7 +293,9 @@ class _Task(Generic[T]):
 
     def _go_on(self, step: Callable[[], int | Completion[object]]) -> None:
         self._waits += 1
-        self.blocked_since = None
+        if self._watchdog is not None:
+            self._timeline.cancel(self._watchdog)
+            self._watchdog = None
         try:
             awaited = step()
         except StopIteration as stop:
@@ -253,8 +309,15 @@ class _Task(Generic[T]):
         if isinstance(awaited, int):
             self._timeline.after(awaited, lambda: self._wake(wait, None))
         else:
-            self.blocked_since = self._timeline.now
+            if self._watched and not awaited.done:
+                limit = self._timeline.now + HUNG_TASK_TIMEOUT
+                self._watchdog = self._timeline.request_at(limit, self._hung)
             awaited.then(lambda: self._wake(wait, awaited))
+
+    def _hung(self) -> None:
+        self._watchdog = None
+        self._timeline.on_hung()
+        self.interrupt(HungTaskError())
 
 
 def _raise(error: Exception) -> None:
@@ -277,19 +340,37 @@ class Timeline:
         # When, an event before a request, in the order of planning, what.
         self._queue: list[tuple[int, bool, int, Callable[[], None]]] = []
         self._ticket = itertools.count()
+        self._cancelled: set[int] = set()  # those in the queue that are not to be done
 
-    def after(self, delay: int, action: Callable[[], None]) -> None:
-        """Do `action` in `delay` nanoseconds; events of one instant keep their order."""
-        heapq.heappush(self._queue, (self.now + delay, False, next(self._ticket), action))
+    def after(self, delay: int, action: Callable[[], None]) -> int:
+        """Do `action` in `delay` nanoseconds; events of one instant keep their order.
 
-    def request_at(self, instant: int, action: Callable[[], None]) -> None:
+        Returns a number by which `cancel` knows it.
+        """
+        return self._plan(self.now + delay, False, action)
+
+    def request_at(self, instant: int, action: Callable[[], None]) -> int:
         """Do `action` at an instant, after all events of that instant.
 
         So a request that was planned finds what one finds that comes at that
         instant from outside: a machine that has run up to it.
         """
-        due = max(instant, self.now)
-        heapq.heappush(self._queue, (due, True, next(self._ticket), action))
+        return self._plan(max(instant, self.now), True, action)
+
+    def _plan(self, due: int, is_request: bool, action: Callable[[], None]) -> int:
+        number = next(self._ticket)
+        heapq.heappush(self._queue, (due, is_request, number, action))
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Do not do what `after` or `request_at` planned, and what has not been done yet."""
+        self._cancelled.add(number)
+        self._drop_cancelled()
+
+    def _drop_cancelled(self) -> None:
+        """Have the first of the queue be one that will be done."""
+        while self._queue and self._queue[0][2] in self._cancelled:
+            self._cancelled.remove(heapq.heappop(self._queue)[2])
 
     @property
     def next_due(self) -> int | None:
@@ -308,6 +389,8 @@ class Timeline:
 
     def _step(self) -> None:
         due, _, _, action = heapq.heappop(self._queue)
+        if self._cancelled:
+            self._drop_cancelled()
         self.steps += 1
         self.now = max(self.now, due)
         try:
@@ -320,8 +403,12 @@ class Timeline:
 
         An OSError there is for the code itself to log; nobody else learns of it.
         """
-        task = _Task(self, sleeper)
-        task.finished.then(lambda: self._report(task.finished))
+        finished = self._run(sleeper, watched=False)
+        finished.then(lambda: self._report(finished))
+        return finished
+
+    def _run(self, sleeper: Sleeper[T], *, watched: bool) -> Completion[T]:
+        task = _Task(self, sleeper, watched=watched)
         task.run()
         return task.finished
 
@@ -329,25 +416,26 @@ class Timeline:
         if finished.error is not None and not isinstance(finished.error, OSError):
             self.on_failure(finished.error)
 
-    def finish(self, sleeper: Sleeper[T]) -> T:
-        """Run kernel code to its end, moving the machine's time as far as it sleeps.
+    def call(self, sleeper: Sleeper[T]) -> Completion[T]:
+        """Run kernel code that a process has called; the result is for that process.
 
-        Raises what it raises.  Code that is blocked for two minutes gets a
-        HungTaskError.
+        Code that is blocked for two minutes gets a HungTaskError.
         """
-        task = _Task(self, sleeper)
-        task.run()
-        while not task.finished.done:
-            blocked = task.blocked_since
-            limit = None if blocked is None else blocked + HUNG_TASK_TIMEOUT
-            if limit is not None and (not self._queue or self._queue[0][0] > limit):
-                self.now = max(self.now, limit)
-                self.on_hung()
-                task.interrupt(HungTaskError())
-            else:
-                self._step()
+        return self._run(sleeper, watched=True)
+
+    def run_until(self, awaited: Completion[T]) -> T:
+        """Run, moving the machine's time, until something completes, and return its result.
+
+        Raises what it failed with.
+        """
+        while not awaited.done:
+            self._step()
         self.clock.forward_to(self.now)
-        return task.finished.result()
+        return awaited.result()
+
+    def finish(self, sleeper: Sleeper[T]) -> T:
+        """Call kernel code and move the machine's time as far as it sleeps: see `call`."""
+        return self.run_until(self.call(sleeper))
 
     def settle(self) -> None:
         """Run until no event is left, moving the machine's time: a machine that boots."""

@@ -27,11 +27,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, overload
+
+if TYPE_CHECKING:
+    from fakeproc.timeline import Sleeper
 
 T = TypeVar("T")
 Show: TypeAlias = Callable[[T], str]
-Store: TypeAlias = Callable[[T, bytes], int | None]
+Stored: TypeAlias = "int | Sleeper[int | None] | Sleeper[None] | None"  # what a store returns
+Store: TypeAlias = Callable[[T, bytes], Stored]
 Mode: TypeAlias = int | Callable[[T], int]
 Size: TypeAlias = int | Callable[[T], int]
 EndOfRecord: TypeAlias = Callable[[bytes, int], int]
@@ -45,6 +49,7 @@ __all__ = [
     "Listing",
     "Node",
     "ProcDirectory",
+    "Stored",
     "Symlink",
     "constant",
     "numbered",
@@ -59,7 +64,8 @@ class Attribute:
     for it; None where the file system decides.  `show` returns the whole text;
     `store` takes the bytes of exactly one write(2) and either does all that it
     says or raises one OSError and changes nothing.  It returns None, or the
-    number that write(2) returns where that is not the number of bytes written.
+    number that write(2) returns where that is not the number of bytes written;
+    one that takes machine time is a `Sleeper` of that.
     `end_of_record`, for a text of many records, is where the record ends that
     begins at an offset: no read returns a part of one.  `is_bitmap`: a binary
     file with a mask or list of CPUs, whose reads end like no others.
@@ -68,7 +74,7 @@ class Attribute:
     mode: int
     owner: object
     show: Callable[[], bytes] | None = None
-    store: Callable[[bytes], int | None] | None = None
+    store: Callable[[bytes], Stored] | None = None
     size: int | None = None
     end_of_record: EndOfRecord | None = None
     is_bitmap: bool = False

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fakeproc.timeline import RwSemaphore
+
 if TYPE_CHECKING:
     from fakeproc.profiles.boot_parameters import BootParameters
     from fakeproc.profiles.schema import Cpus as CpuProfile
@@ -40,10 +42,15 @@ def cpu_mask(cpus: frozenset[int] | range) -> int:
 
 
 class Cpus:
-    """`cpu_possible_mask`, `cpu_present_mask`, `cpu_online_mask`, and the topology."""
+    """`cpu_possible_mask`, `cpu_present_mask`, `cpu_online_mask`, and the topology.
+
+    `hotplug_lock` is `cpu_hotplug_lock`: who comes or goes has it as the writer, and
+    `cpus_read_lock()` keeps all CPUs as they are.
+    """
 
     def __init__(self, profile: CpuProfile, boot: BootParameters) -> None:
         self.profile = profile
+        self.hotplug_lock = RwSemaphore()
         self.nr_cpu_ids = profile.possible
         self.possible = (1 << profile.possible) - 1
         self.present = (1 << (profile.present or profile.possible)) - 1

@@ -52,7 +52,7 @@ class Kernel:
         self.log = KernelLog(timeline)
         timeline.on_hung = self._hung_task
         self.uevents = Uevents(timeline)
-        self.devices = Devices(timeline, self.uevents)
+        self.devices = Devices(self.uevents)
         boot = profile.boot_parameters
         self.cpus = Cpus(profile.cpus, boot)
         self.irqs = IrqCore(self.cpus, self.log)
@@ -97,7 +97,6 @@ class Kernel:
         self.dmi = dmi_id_init(self.devices, profile)
         migration = CpuMigration(self.irqs, self.cpus)
         self.hotplug = Hotplug(
-            timeline,
             self.cpus,
             self.devices,
             self.cpu_bus,

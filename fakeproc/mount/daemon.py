@@ -23,7 +23,7 @@ from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
 from fakeproc.mount.mountpoints import MountError, directories
 from fakeproc.mount.processes import Process
 from fakeproc.mount.requests import Requests
-from fakeproc.mount.serving import is_serving
+from fakeproc.mount.serving import Servers
 from fakeproc.syscalls.identity import PROC_MAGIC, SYSFS_MAGIC
 from fakeproc.syscalls.service import Service
 from fakeproc.vfs.namespace import Namespace, file_systems
@@ -134,6 +134,7 @@ def _threads(
     machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
 ) -> list[threading.Thread]:
     boundary = Boundary(machine)
+    servers = Servers()
     Namespace(machine, boundary)  # by which the machine makes requests of its own
 
     def run(operations: Operations) -> None:
@@ -154,12 +155,11 @@ def _threads(
         threading.Thread(target=run, args=(operations,), name=operations.fstype.name, daemon=True)
         for operations in file_systems(boundary, libfuse.caller).values()
     ]
-    machine.admit = Service(
-        machine,
-        boundary.lock,
-        lambda: _file_systems(mountpoint),
-        lambda: is_serving(threads),
-    ).admit
+    servers.threads = threads
+    service = Service(boundary.entered, lambda: _file_systems(mountpoint), servers.are_busy)
+    servers.move_time, servers.on_sleep = service.keeps_time, service.look
+    boundary.others = servers
+    machine.admit = service.admit
     for directory in directories(mountpoint):
         directory.mkdir()
     return threads

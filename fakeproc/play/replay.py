@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from fakeproc.vfs.namespace import Namespace
 
 if TYPE_CHECKING:
     from fakeproc.journal import Entry, Saved
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["Difference", "Played", "play_again"]
 
@@ -63,30 +64,24 @@ def play_again(
     )
     files = Namespace(machine)
     entries = [*saved.journal.entries]
-    for at, entry in enumerate(entries):
-        if entry.is_planned or entry.depth:
-            continue  # host/at makes the one, and the other was planned with its outer entry
-        _plan_inner(machine, files, entries[at + 1 :])
+    for entry in entries:
+        if entry.is_planned:
+            continue  # host/at makes it
+        # Each begins at its moment, whatever is under way then, as it did before.
         machine.timeline.clock.forward_to(entry.instant)
         machine.catch_up()
-        _make(files, entry)
+        machine.timeline.call(_request(files, entry))
     machine.timeline.clock.forward_to(saved.now)
     machine.catch_up()
     return Played(machine, files, _compared(entries, [*machine.journal.entries]))
 
 
-def _plan_inner(machine: Machine, files: Namespace, following: list[Entry]) -> None:
-    """Plan the requests that came in the middle of the one that is about to be made."""
-    for entry in following:
-        if not entry.depth:
-            return
-        if not entry.is_planned:
-            machine.timeline.request_at(entry.instant, partial(_make, files, entry))
-
-
-def _make(files: Namespace, entry: Entry) -> None:
+def _request(files: Namespace, entry: Entry) -> Sleeper[None]:
     with suppress(OSError):  # the journal has it, to be compared
-        files.write(entry.path, entry.data)
+        if entry.operation == "open":
+            files.open(entry.path, os.O_WRONLY | os.O_TRUNC)
+        else:
+            yield from files.writing(entry.path, entry.data, kept=True)
 
 
 def _compared(before: list[Entry], now: list[Entry]) -> list[Difference]:

@@ -7,8 +7,7 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,8 +24,8 @@ from fakeproc.syscalls.uevents import UeventSocket
 from fakeproc.syscalls.verdict import Handler, Verdict
 
 if TYPE_CHECKING:
-    from fakeproc.machine import Machine
     from fakeproc.syscalls.listener import Call
+    from fakeproc.syscalls.verdict import Model
 
 __all__ = ["Service"]
 
@@ -52,19 +51,17 @@ class _Run:
 class Service:
     """Answers the calls of every run on a machine.
 
-    `lock` lets one at a time at the machine; `file_systems` are its mounts, as
+    `model` gives the machine to one at a time; `file_systems` are its mounts, as
     `Identity` wants them; `is_serving` says whether one of them has a request to answer.
     """
 
     def __init__(
         self,
-        machine: Machine,
-        lock: AbstractContextManager[object],
+        model: Model,
         file_systems: Callable[[], Mapping[int, int]],
         is_serving: Callable[[], bool],
     ) -> None:
-        self._machine = machine
-        self._lock = lock
+        self._model = model
         self._file_systems = file_systems
         self._is_serving = is_serving
         self._new: SimpleQueue[_Run] = SimpleQueue()
@@ -88,10 +85,20 @@ class Service:
         run = _Run(Listener(taken["listener"]), first.parent)
         if "uevents" in taken:
             run.uevents = UeventSocket(taken["uevents"])
-            self._machine.kernel.uevents.hearers.append(run.uevents.send)
+            with self._model() as machine:
+                machine.kernel.uevents.hearers.append(run.uevents.send)
         wake_up = self._started()
         self._new.put(run)
         os.eventfd_write(wake_up, 1)
+
+    def keeps_time(self) -> bool:
+        """Whether programs live by the guest's time: it passes when all of them sleep."""
+        return any(run.on_guest_time for run in [*self._runs.values()])
+
+    def look(self) -> None:
+        """Look whether time is to pass: a request has gone to sleep."""
+        if self._wake_up is not None:
+            os.eventfd_write(self._wake_up, 1)
 
     def _started(self) -> int:
         """What wakes the thread, which runs from the first time on."""
@@ -102,12 +109,6 @@ class Service:
                 target=self._serve, args=(self._wake_up,), name="system calls", daemon=True
             ).start()
         return self._wake_up
-
-    @contextmanager
-    def _model(self) -> Iterator[Machine]:
-        with self._lock:
-            self._machine.catch_up()
-            yield self._machine
 
     def _serve(self, wake_up: int) -> None:
         abi = native()
@@ -131,7 +132,7 @@ class Service:
                 else:  # the last of the run has ended
                     self._forget(self._runs.pop(descriptor))
             pause = None
-            if any(run.on_guest_time for run in self._runs.values()):
+            if self.keeps_time():
                 supervisors = [run.supervisor for run in self._runs.values()]
                 pause = time.go_on(supervisors, called=called)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fakeproc.machine import Machine
+    from fakeproc.timeline import Sleeper
     from fakeproc.vfs.open_files import OpenFile
 
 __all__ = ["Namespace", "file_systems"]
@@ -69,10 +70,10 @@ class Namespace:
             entries={name: each.paths.node("/") for name, each in self._file_systems.items()}
         )
 
-    def open(self, path: str, flags: int) -> tuple[Operations, OpenFile]:
+    def open(self, path: str, flags: int, *, kept: bool = True) -> tuple[Operations, OpenFile]:
         """The file at a path, opened, and the file system that reads and writes it."""
         file_system, below = self._find(path)
-        return file_system, file_system.open(below, flags)
+        return file_system, file_system.open(below, flags, kept=kept)
 
     def read(self, path: str) -> bytes:
         """What a program gets that opens this file and reads to the end."""
@@ -86,6 +87,11 @@ class Namespace:
         """How many bytes of `data` are taken at once, as by one `echo`."""
         file_system, file = self.open(path, os.O_WRONLY | os.O_TRUNC)
         return file_system.write(file, data)
+
+    def writing(self, path: str, data: bytes, *, kept: bool = False) -> Sleeper[int]:
+        """The same as kernel code, which may sleep; `kept`, the journal has an entry of it."""
+        file_system, file = self.open(path, os.O_WRONLY | os.O_TRUNC, kept=kept)
+        return (yield from file_system.writing(file, data, kept=kept))
 
     def list(self, path: str) -> Names:
         """The names in a directory, in the order in which readdir(3) has them."""

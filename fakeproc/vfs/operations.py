@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
@@ -22,6 +24,7 @@ from fakeproc.vfs.seq_file import bitmap_piece, piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from fakeproc.timeline import Sleeper
     from fakeproc.vfs.fstypes import FileSystemType
     from fakeproc.vfs.permissions import Caller
 
@@ -160,21 +163,31 @@ class Operations(Refusals):
 
     @request
     @recorded
-    def open(self, path: str, flags: int) -> OpenFile:
-        """An open file; its text is not rendered yet."""
+    def open(self, path: str, flags: int, *, kept: bool = True) -> OpenFile:
+        """An open file; its text is not rendered yet.  `kept`: see `writing`."""
         node = self.attribute(path)
         try:
             self.check_open(path, node, flags)
         except OSError as error:
             if flags & (os.O_WRONLY | os.O_RDWR):
-                shown = f"/{self.fstype.name}{path}"
-                known = error.strerror not in {None, path}
-                why = str(error.strerror) if known else "the caller may not write it"
-                self.boundary.machine.note_refused_open(shown, why, error)
+                self._tell_refused_open(path, error, kept)
             raise
         if flags & _O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
         return OpenFile(path, node, bool(flags & (os.O_WRONLY | os.O_RDWR)))
+
+    def _tell_refused_open(self, path: str, error: OSError, kept: bool) -> None:
+        machine, shown = self.boundary.machine, self._shown(path)
+        known = error.strerror not in {None, path}
+        why = str(error.strerror) if known else "the caller may not write it"
+        machine.note_refused_open(shown, why, error)
+        if kept:
+            now = machine.timeline.now
+            with suppress(OSError), machine.journal.entry(now, self._process(), "open", shown, b""):
+                raise error
+
+    def _shown(self, path: str) -> str:
+        return f"/{self.fstype.name}{path}"
 
     @request
     def length(self, file: OpenFile) -> int:
@@ -206,33 +219,45 @@ class Operations(Refusals):
         return found
 
     @request
-    @recorded
     def write(self, file: OpenFile, data: bytes) -> int:
         """One store, wherever in the file the caller believes that it is."""
+        return self.boundary.finish(self.writing(file, data))
+
+    @recorded
+    def writing(self, file: OpenFile, data: bytes, *, kept: bool = True) -> Sleeper[int]:
+        """The same as kernel code, which may sleep; `kept`, it has an entry in the journal."""
         node = self._still_there(file)
         if not data and self.fstype.ignores_empty_writes:
             return 0
         data = data[: self.fstype.largest_write]
-        machine, path = self.boundary.machine, f"/{self.fstype.name}{file.path}"
-        pid = self.caller().pid
+        machine, path = self.boundary.machine, self._shown(file.path)
+        if not kept:
+            return (yield from self._stored(node, path, data))
         with machine.journal.entry(
-            machine.timeline.now, (pid, command_of(pid)), "write", path, data
+            machine.timeline.now, self._process(), "write", path, data
         ) as entry:
-            try:
-                taken = self._store(node, data)
-            except OSError as error:
-                if error.errno is not None:
-                    machine.note_refusal(path, data, error)
-                raise
-            finally:
-                self.boundary.stores += 1
-            entry.result = len(data) if taken is None else taken
+            entry.result = yield from self._stored(node, path, data)
         return entry.result
 
-    def _store(self, node: Attribute, data: bytes) -> int | None:
-        if node.store is None:
-            raise OSError(errno.EIO, "this file takes no writes")
-        return node.store(data)
+    def _stored(self, node: Attribute, path: str, data: bytes) -> Sleeper[int]:
+        try:
+            if node.store is None:
+                raise OSError(errno.EIO, "this file takes no writes")
+            taken = node.store(data)
+            if isinstance(taken, Generator):
+                taken = yield from taken
+        except OSError as error:
+            if error.errno is not None:
+                self.boundary.machine.note_refusal(path, data, error)
+            raise
+        finally:
+            self.boundary.stores += 1
+        return len(data) if taken is None else taken
+
+    def _process(self) -> tuple[int, str]:
+        """The number and the name of the process that asks."""
+        pid = self.caller().pid
+        return pid, command_of(pid)
 
     def _still_there(self, file: OpenFile) -> Attribute:
         """The node that an open file leads to now.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
@@ -18,6 +19,7 @@ from fakeproc.timeline import SECOND
 from fakeproc.vfs.open_files import OpenFile
 
 if TYPE_CHECKING:
+    from fakeproc.timeline import Sleeper
     from fakeproc.vfs.fstypes import FileSystemType
     from fakeproc.vfs.permissions import Caller
     from fakeproc.vfs.request import Boundary
@@ -33,7 +35,7 @@ _OPERATIONS: dict[str, Operation] = {
     "open": "open",
     "opendir": "list",
     "read": "read",
-    "write": "write",
+    "writing": "write",
 }
 _DIRECTIONS = {os.O_RDONLY: b"r", os.O_WRONLY: b"w", os.O_RDWR: b"rw"}
 
@@ -61,18 +63,44 @@ def recorded(
         if not (self.boundary.machine.accesses.on and self.fstype.of_the_guest):
             return operation(self, where, *arguments, **keywords)
         path = where.path if isinstance(where, OpenFile) else where
-        try:
+        with _noting(self, name, path, arguments) as note:
             result = operation(self, where, *arguments, **keywords)
-        except BaseException as error:
-            code = getattr(error, "errno", None) or errno.EIO
-            if _OPERATIONS[name] != "missing" or code == errno.ENOENT:
-                _note(self, name, path, arguments, errno.errorcode.get(code, str(code)))
-            raise
-        if _OPERATIONS[name] != "missing":
-            _note(self, name, path, arguments, result)
+            if isinstance(result, Generator):
+                return _to_its_end(self, name, path, arguments, result)  # type: ignore[return-value]
+            note(result)
         return result
 
     return noting
+
+
+def _to_its_end(
+    file_system: Recording, name: str, path: str, arguments: tuple[object, ...], sleeper: Sleeper[R]
+) -> Sleeper[R]:
+    """An operation that takes machine time, noted when it is done."""
+    with _noting(file_system, name, path, arguments) as note:
+        result = yield from sleeper
+        note(result)
+    return result
+
+
+@contextmanager
+def _noting(
+    file_system: Recording, name: str, path: str, arguments: tuple[object, ...]
+) -> Iterator[Callable[[object], None]]:
+    """Note the error that an operation ends with, or what it is called with."""
+    looks = _OPERATIONS[name] == "missing"
+
+    def note(result: object) -> None:
+        if not looks:
+            _note(file_system, name, path, arguments, result)
+
+    try:
+        yield note
+    except BaseException as error:
+        code = getattr(error, "errno", None) or errno.EIO
+        if not looks or code == errno.ENOENT:
+            _note(file_system, name, path, arguments, errno.errorcode.get(code, str(code)))
+        raise
 
 
 def _note(
@@ -96,14 +124,14 @@ def _note(
 
 
 def _count(name: str, result: object) -> int:
-    if name == "write" and isinstance(result, int):
+    if name == "writing" and isinstance(result, int):
         return result
     return len(result) if isinstance(result, bytes) else 0
 
 
 def _data(name: str, arguments: tuple[object, ...]) -> bytes:
     match name, arguments:
-        case "write", (bytes() as data, *_):
+        case "writing", (bytes() as data, *_):
             return data
         case "open", (int() as flags, *_):
             return _DIRECTIONS.get(flags & (os.O_WRONLY | os.O_RDWR), b"")

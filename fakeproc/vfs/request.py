@@ -3,21 +3,33 @@
 Above it are three file systems, each perhaps with a thread; below it is one machine,
 without locks.  A request crosses it alone, finds the machine run up to now,
 and leaves it with an errno, whatever happened inside.
+
+A request that takes machine time (an offline that waits for acknowledgements)
+sleeps as long as the task of a real kernel would, and others cross meanwhile:
+where time passes by itself, where `host/clock` is held, and where the programs
+of a run have the time pass.  Where none of these is so, nobody else moves the
+time: the request does, and what was planned for a moment meanwhile happens then.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from threading import RLock
+from threading import Condition, RLock
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
     from fakeproc.machine import Machine
+    from fakeproc.timeline import Completion, Sleeper
 
-__all__ = ["Boundary", "Bounded", "request"]
+__all__ = ["Boundary", "Bounded", "Others", "request"]
+
+LONGEST_WAIT = 3600  # seconds of the computer's clock; who waits longer looks again
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +37,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class Others(Protocol):
+    """What answers the requests of others while one sleeps."""
+
+    def move_time(self) -> bool:
+        """Whether others move a manual clock, as soon as nothing else happens."""
+
+    def serve(self) -> AbstractContextManager[None]:
+        """Answer what comes to this thread's mount for as long as the block runs."""
+
+
 class Boundary:
     """What the three file systems of one machine share.
 
     An event of the machine may itself make requests, in the middle of the one that
-    let time pass; no other thread gets in there.  `stores` counts the writes that
-    reached the machine by any of them.
+    let time pass.  `stores` counts the writes that reached the machine by any of
+    them.  `others` is there where requests come from other processes, on a mount.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -38,11 +60,64 @@ class Boundary:
         self.lock = RLock()
         self.stores = 0
         self.depth = 0  # requests under way, one within the other
+        self.others: Others | None = None
+        self._changed = Condition(self.lock)
+        self._sleepers = 0
 
     @property
     def moment(self) -> tuple[int, int]:
         """Another one, once a write or an event may have changed what there is to see."""
         return self.stores, self.machine.timeline.steps
+
+    @contextmanager
+    def entered(self) -> Iterator[Machine]:
+        """The machine alone, run up to now, for what is no request of a file system."""
+        with self.lock:
+            if not self.depth:
+                self.machine.catch_up()
+            try:
+                yield self.machine
+            finally:
+                self.wake()
+
+    def finish(self, sleeper: Sleeper[R]) -> R:
+        """Run kernel code for the request that this thread is in, and return its result.
+
+        Raises what it raises.
+        """
+        called = self.machine.timeline.call(sleeper)
+        if not called.done and self.others is not None and self._time_moves_elsewhere(self.others):
+            self._let_others_in(called, self.others)
+        return self.machine.timeline.run_until(called)
+
+    def _time_moves_elsewhere(self, others: Others) -> bool:
+        clock = self.machine.timeline.clock
+        return not clock.manual or clock.held or others.move_time()
+
+    def _let_others_in(self, called: Completion[R], others: Others) -> None:
+        """Sleep, without the lock, until kernel code is done or this request moves the time."""
+        depth, self.depth = self.depth, 0
+        self._sleepers += 1
+        try:
+            with others.serve():
+                while not called.done and self._time_moves_elsewhere(others):
+                    self._changed.wait(self._time_to_next_event())
+                    self.machine.catch_up()
+        finally:
+            self._sleepers -= 1
+            self.depth = depth
+
+    def _time_to_next_event(self) -> float:
+        """Seconds of the computer's clock."""
+        clock, due = self.machine.timeline.clock, self.machine.timeline.next_due
+        if clock.manual or due is None:
+            return LONGEST_WAIT
+        return min(max(0, due - clock.now()) / SECOND / clock.rate, LONGEST_WAIT)
+
+    def wake(self) -> None:
+        """Have those who sleep look whether they still need to; with the lock held."""
+        if self._sleepers:
+            self._changed.notify_all()
 
 
 class Bounded(Protocol):
@@ -75,6 +150,7 @@ def request(operation: Callable[Concatenate[B, P], R]) -> Callable[Concatenate[B
                     return operation(self, *arguments, **keywords)
                 finally:
                     boundary.depth -= 1
+                    boundary.wake()
             except BaseException as error:
                 if isinstance(error, OSError) and error.errno:
                     raise

@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from model.guests import sys_node
+from model.guests import stored, sys_node
 
 from fakeproc import profiles
 from fakeproc.files.sys.device import shows
@@ -88,7 +88,7 @@ def tree(root, path):
 
 def write(root, path, data):
     try:
-        sys_node(root, path).store(data)
+        stored(root, sys_node(root, path), data)
     except OSError as error:
         return errno.errorcode[error.errno]
     return "OK"

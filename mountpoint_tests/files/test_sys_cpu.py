@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from model.guests import sys_node
+from model.guests import stored, sys_node
 
 from fakeproc import profiles
 from fakeproc.files.sys.uevent import synthetic_uevent
@@ -68,7 +68,7 @@ def text_of(root, path):
 def write(root, path, data):
     """What the store returns, or the name of its errno."""
     try:
-        sys_node(root, path).store(data)
+        stored(root, sys_node(root, path), data)
     except OSError as error:
         return errno.errorcode[error.errno]
     return "OK"
@@ -489,11 +489,11 @@ def test_machine_checks_are_set_for_all_cpus_at_once():
 def test_a_cpu_that_goes_takes_its_caches_and_its_machine_checks_along():
     machine = machine_of(CAPTURED)
     root = machine
-    machine.kernel.hotplug.set_online(7, False)
+    machine.timeline.finish(machine.kernel.hotplug.set_online(7, False))
     assert sys_node(root, f"{CPU}/cpu7/cache") is None
     assert sys_node(root, "/devices/system/machinecheck/machinecheck7") is None
     assert sys_node(root, "/bus/machinecheck/devices/machinecheck7") is None
-    machine.kernel.hotplug.set_online(7, True)
+    machine.timeline.finish(machine.kernel.hotplug.set_online(7, True))
     assert text_of(root, f"{CPU}/cpu7/cache/index3/size") == "16384K\n"
     assert sys_node(root, "/bus/machinecheck/devices/machinecheck7") is not None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache, wraps
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from fakeproc import profiles
-from fakeproc.files.tree import Node
+from fakeproc.files.tree import Attribute, Node
 from fakeproc.machine import Machine
 from fakeproc.profiles.schema import Profile
 from fakeproc.vfs.namespace import Namespace
@@ -62,6 +62,12 @@ def write(machine: Machine, path: str, data: bytes) -> int | str:
         return files(machine).write(path, data)
     except OSError as error:
         return errno.errorcode[error.errno]
+
+
+def stored(machine: Machine, node: Attribute, data: bytes) -> int | None:
+    """What the store of a node returns, after as much machine time as it takes."""
+    taken = node.store(data)
+    return machine.timeline.finish(taken) if isinstance(taken, Generator) else taken
 
 
 def channel_path(machine: Machine, relid: int) -> str:

@@ -63,7 +63,7 @@ def said(machine: Machine, since: int = 0) -> list[str]:
 def refused(machine: Machine, cpu: int) -> str:
     """Why a CPU cannot go offline."""
     with pytest.raises(OSError, match="Errno 16") as refusal, holders_explained():
-        machine.kernel.hotplug.set_online(cpu, False)
+        machine.timeline.finish(machine.kernel.hotplug.set_online(cpu, False))
     return str(refusal.value)
 
 

@@ -14,6 +14,7 @@ from fakeproc.access_record import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
 from fakeproc.journal import Journal
 from fakeproc.mount.requests import Requests
+from fakeproc.timeline import Clock, Timeline
 from fakeproc.vfs import cache
 from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
 from fakeproc.vfs.open_files import OpenFile
@@ -68,19 +69,11 @@ def trigger_store(knob: Knob, data: bytes) -> None:
 
 
 @dataclass
-class Timeline:
-    """The machine's events, counted, and its time in nanoseconds."""
-
-    steps: int = 0
-    now: int = 0
-
-
-@dataclass
 class Machine:
     """As much of a machine as the mount knows."""
 
     knob: Knob | None = field(default_factory=Knob)
-    timeline: Timeline = field(default_factory=Timeline)
+    timeline: Timeline = field(default_factory=lambda: Timeline(Clock(manual=True)))
     accesses: AccessRecord = field(default_factory=AccessRecord)
     journal: Journal = field(default_factory=Journal)
     asked: int = 0

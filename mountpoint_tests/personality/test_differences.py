@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
-from model.guests import captured_toml, channel_path, interrupt_rows, node_at, read, text, write
+from model.guests import (
+    captured_toml,
+    channel_path,
+    interrupt_rows,
+    node_at,
+    read,
+    stored,
+    text,
+    write,
+)
 
 from fakeproc import profiles
 from fakeproc.guest.hv.ring import Ring
@@ -852,7 +861,7 @@ def test_parsing_comes_first_since_6_15(version: str) -> None:
     machine = guest(version, protocol='"4.0"')
     assert set_cpu(machine, 9, "abc") == "EIO"
     with pytest.raises(OSError, match=r"number|ModifyChannel") as refused:
-        node_at(machine, f"{channel_path(machine, 9)}/cpu").store(b"abc")
+        stored(machine, node_at(machine, f"{channel_path(machine, 9)}/cpu"), b"abc")
     assert refused.value.errno == errno.EIO
     first = "no number" if version in {"6.18", "7.2"} else "ModifyChannel"
     said = refused.value.strerror.replace("not a number", "no number")

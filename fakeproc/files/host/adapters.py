@@ -12,6 +12,7 @@ from fakeproc.guest.hv.drivers.netvsc import Netvsc, NetvscDevice
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
     from fakeproc.machine import Machine
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["ethtool_command", "ethtool_text"]
 
@@ -60,9 +61,9 @@ def _combined(machine: Machine, who: str, number: int) -> Action:
     if number > most:
         raise ValueError(f"the adapter has no more than {most} channels")
 
-    def set_channels() -> None:
+    def set_channels() -> Sleeper[None]:
         driver, adapter = _driver_now(machine, device.name)
-        machine.timeline.finish(driver.set_channels(adapter, number))
+        yield from driver.set_channels(adapter, number)
 
     return set_channels
 

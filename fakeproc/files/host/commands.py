@@ -6,6 +6,7 @@ with which line travels with the errno, into the guest's log.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from errno import EAGAIN, EINVAL, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
     from fakeproc.host.devices import HostChannel
+    from fakeproc.timeline import Sleeper
 
 __all__ = [
     "accesses_command",
@@ -53,7 +55,7 @@ MAX_DESCRIPTOR = 1 << 22
 PROGRAM_DESCRIPTORS = ("listener", "uevents")
 
 
-def run(machine: Machine, data: bytes, command: Command) -> None:
+def run(machine: Machine, data: bytes, command: Command) -> Sleeper[None]:
     """Carry out the commands of one write; OSError EINVAL where a line is wrong."""
     machine.inventory.begin()
     actions: list[Action] = []
@@ -69,8 +71,14 @@ def run(machine: Machine, data: bytes, command: Command) -> None:
             raise OSError(EINVAL, f"line {number}, '{shown}': {error}") from error
     if not actions:
         raise OSError(EINVAL, "there is no command in it")
+    return _carried_out(actions)
+
+
+def _carried_out(actions: list[Action]) -> Sleeper[None]:
     for action in actions:
-        action()
+        done = action()
+        if isinstance(done, Generator):  # it takes machine time
+            yield from done
 
 
 def interrupt_command(machine: Machine, words: list[str]) -> Action:
@@ -131,18 +139,19 @@ def _channels(machine: Machine, who: str) -> list[HostChannel]:
 
 
 def clock_command(machine: Machine, words: list[str]) -> Action:
-    """`manual`, `real`, `rate X`, `advance SECONDS|to MOMENT|next|idle`."""
+    """`manual`, `hold`, `real`, `rate X`, `advance SECONDS|to MOMENT|next|idle`."""
     clock = machine.timeline.clock
 
-    def set_manual(manual: bool) -> None:
-        clock.manual = manual
+    def set_mode(mode: str) -> None:
+        clock.manual = mode != "real"
+        clock.held = mode == "hold"
 
     def set_rate(rate: float) -> None:
         clock.rate = rate
 
     match words:
-        case ["manual" | "real" as mode]:
-            return lambda: set_manual(mode == "manual")
+        case ["manual" | "hold" | "real" as mode]:
+            return lambda: set_mode(mode)
         case ["rate", rate]:
             number = decimal(rate, "a rate", MAX_CLOCK_RATE)
             if not number:
@@ -159,7 +168,7 @@ def clock_command(machine: Machine, words: list[str]) -> Action:
             step = round(decimal(seconds, "a number of seconds", MAX_SECONDS) * SECOND)
             return lambda: machine.advance(step)
     raise ValueError(
-        "expected manual, real, rate X or advance SECONDS, advance to MOMENT, next or idle"
+        "expected manual, hold, real, rate X or advance SECONDS, advance to MOMENT, next or idle"
     )
 
 
@@ -173,10 +182,10 @@ def power_command(machine: Machine, words: list[str]) -> Action:
     if words != ["hibernate"]:
         raise ValueError("it is not: hibernate")
 
-    def hibernate() -> None:
+    def hibernate() -> Sleeper[None]:
         if not machine.profile.vmbus.hibernation:
             raise OSError(EPERM, "the host does not let the guest hibernate")
-        machine.timeline.finish(machine.kernel.vmbus.suspend.hibernate())
+        yield from machine.kernel.vmbus.suspend.hibernate()
 
     return hibernate
 

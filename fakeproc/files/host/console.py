@@ -23,7 +23,7 @@ from fakeproc.files.host.state import state
 from fakeproc.files.host.words import spelt
 from fakeproc.files.tree import Attributes
 from fakeproc.machine import Machine
-from fakeproc.timeline import SECOND
+from fakeproc.timeline import SECOND, Sleeper
 
 __all__ = ["CONSOLE"]
 
@@ -37,9 +37,9 @@ def log_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def interrupt_store(machine: Machine, data: bytes) -> None:
+def interrupt_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`RELID [COUNT]`: the host signals a channel; `message [COUNT]`: it says nothing."""
-    run(machine, data, interrupt_command)
+    return run(machine, data, interrupt_command)
 
 
 @CONSOLE.show
@@ -62,21 +62,21 @@ def traffic_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def traffic_store(machine: Machine, data: bytes) -> None:
+def traffic_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`RELID|CLASS|hv_sock|all|irq<N>|timer RATE [steady|poisson]`; a rate of 0 stops."""
-    run(machine, data, traffic_command)
+    return run(machine, data, traffic_command)
 
 
 @CONSOLE.store
-def offer_store(machine: Machine, data: bytes) -> None:
+def offer_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`CLASS [KEY=VALUE]...`: new devices; `hv_sock [KEY=VALUE]...`: connections by socket."""
-    run(machine, data, offer_command)
+    return run(machine, data, offer_command)
 
 
 @CONSOLE.store
-def rescind_store(machine: Machine, data: bytes) -> None:
+def rescind_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`GUID` or `RELID`: a device or a sub-channel goes; `hv_sock [COUNT]`: connections."""
-    run(machine, data, rescind_command)
+    return run(machine, data, rescind_command)
 
 
 @CONSOLE.show
@@ -86,9 +86,9 @@ def ethtool_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def ethtool_store(machine: Machine, data: bytes) -> None:
+def ethtool_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`GUID|RELID combined N`: close all channels, and open N; `GUID|RELID name NAME`: rename."""
-    run(machine, data, ethtool_command)
+    return run(machine, data, ethtool_command)
 
 
 @CONSOLE.show
@@ -98,23 +98,24 @@ def power_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def power_store(machine: Machine, data: bytes) -> None:
+def power_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`hibernate`; OSError EPERM where the host does not let it, EOPNOTSUPP for a driver."""
-    run(machine, data, power_command)
+    return run(machine, data, power_command)
 
 
 @CONSOLE.show
 def clock_show(machine: Machine) -> str:
-    """`real 12.345678` or `manual 12.345678`, and the rate where it is not 1."""
+    """`real`, `manual` or `held`, the seconds, and the rate where it is not 1."""
     clock = machine.timeline.clock
     rate = "" if clock.rate == 1 else f" rate {clock.rate:g}"
-    return f"{'manual' if clock.manual else 'real'} {machine.timeline.now / SECOND:.6f}{rate}\n"
+    mode = "held" if clock.held else "manual" if clock.manual else "real"
+    return f"{mode} {machine.timeline.now / SECOND:.6f}{rate}\n"
 
 
 @CONSOLE.store
-def clock_store(machine: Machine, data: bytes) -> None:
-    """`manual`, `real`, `rate X`, `advance SECONDS|to MOMENT|next|idle`."""
-    run(machine, data, clock_command)
+def clock_store(machine: Machine, data: bytes) -> Sleeper[None]:
+    """`manual`, `hold`, `real`, `rate X`, `advance SECONDS|to MOMENT|next|idle`."""
+    return run(machine, data, clock_command)
 
 
 @CONSOLE.show
@@ -124,9 +125,9 @@ def latency_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def latency_store(machine: Machine, data: bytes) -> None:
+def latency_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`ack SECONDS`."""
-    run(machine, data, latency_command)
+    return run(machine, data, latency_command)
 
 
 @CONSOLE.show
@@ -142,9 +143,9 @@ def fault_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def fault_store(machine: Machine, data: bytes) -> None:
+def fault_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """What is to go wrong, and how often; `clear`: nothing more."""
-    run(machine, data, fault_command)
+    return run(machine, data, fault_command)
 
 
 @CONSOLE.show
@@ -161,9 +162,9 @@ def uevents_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def programs_store(machine: Machine, data: bytes) -> None:
+def programs_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`PID [listener=FD [uevents=FD]]`: what `fakeproc run` hands over."""
-    run(machine, data, programs_command)
+    return run(machine, data, programs_command)
 
 
 @CONSOLE.show
@@ -173,9 +174,9 @@ def accesses_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def accesses_store(machine: Machine, data: bytes) -> None:
+def accesses_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`on`, `off`, `clear`: the record of accesses."""
-    run(machine, data, accesses_command)
+    return run(machine, data, accesses_command)
 
 
 @CONSOLE.show
@@ -185,9 +186,9 @@ def at_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def at_store(machine: Machine, data: bytes) -> None:
+def at_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`MOMENT PATH DATA`, `MOMENT read PATH`, `cancel NUMBER`, `clear`; `+` counts from now."""
-    run(machine, data, at_command)
+    return run(machine, data, at_command)
 
 
 @CONSOLE.show
@@ -197,9 +198,9 @@ def journal_show(machine: Machine) -> str:
 
 
 @CONSOLE.store
-def journal_store(machine: Machine, data: bytes) -> None:
+def journal_store(machine: Machine, data: bytes) -> Sleeper[None]:
     """`on`, `off`, `clear`."""
-    run(machine, data, journal_command)
+    return run(machine, data, journal_command)
 
 
 @CONSOLE.show(name="profile.toml")

@@ -13,6 +13,7 @@ from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:
     from fakeproc.guest.base.device import Class
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["BusDriver", "bus_directory", "class_directory"]
 
@@ -49,9 +50,9 @@ def drivers_autoprobe_store(it: BusOf, data: bytes) -> None:
 
 
 @BUS.store
-def drivers_probe_store(it: BusOf, data: bytes) -> None:
+def drivers_probe_store(it: BusOf, data: bytes) -> Sleeper[None]:
     """Give a device to a driver; OSError ENODEV for one that is not."""
-    it.kernel.devices.driver_core.probe(it.bus, word(data))
+    yield from it.kernel.devices.driver_core.probe(it.bus, word(data))
 
 
 @BUS.store(name="uevent")
@@ -69,15 +70,15 @@ def driver_uevent_store(it: BusDriver, data: bytes) -> None:
 
 
 @BINDING.store
-def bind_store(it: BusDriver, data: bytes) -> None:
+def bind_store(it: BusDriver, data: bytes) -> Sleeper[None]:
     """Bind a device; OSError ENODEV, EBUSY, or what the probe gives."""
-    it.kernel.devices.driver_core.bind(it.driver, word(data))
+    yield from it.kernel.devices.driver_core.bind(it.driver, word(data))
 
 
 @BINDING.store
-def unbind_store(it: BusDriver, data: bytes) -> None:
+def unbind_store(it: BusDriver, data: bytes) -> Sleeper[None]:
     """Unbind a device; OSError ENODEV for one that the driver does not have."""
-    it.kernel.devices.driver_core.unbind(it.driver, word(data))
+    yield from it.kernel.devices.driver_core.unbind(it.driver, word(data))
 
 
 def bus_directory(kernel: Kernel, bus: Bus[Any]) -> Directory:

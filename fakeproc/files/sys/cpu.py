@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakeproc.guest.base.smt import SmtState
+    from fakeproc.timeline import Sleeper
 
 __all__: list[str] = []
 
@@ -175,7 +176,7 @@ def control_show(kernel: Kernel) -> str:
 
 
 @SMT.store
-def control_store(kernel: Kernel, data: bytes) -> None:
+def control_store(kernel: Kernel, data: bytes) -> Sleeper[None]:
     """`__store_smt_control`; raises OSError as `SmtControl.set`."""
     said = word(data)
     wanted: SmtState | int | None = None
@@ -185,7 +186,7 @@ def control_store(kernel: Kernel, data: bytes) -> None:
         with suppress(OSError):  # what is no number is neither, and refused in its turn
             wanted = parse_int(data)
     with holders_explained():
-        kernel.smt.set(wanted)
+        yield from kernel.smt.set(wanted)
 
 
 @CPUIDLE.show
@@ -259,12 +260,12 @@ def cpu_online_show(it: Cpu) -> str:
 
 
 @CPU.store(name="online")
-def cpu_online_store(it: Cpu, data: bytes) -> None:
+def cpu_online_store(it: Cpu, data: bytes) -> Sleeper[None]:
     """Let it run or not; OSError EINVAL for neither, EBUSY where it must stay."""
     words = it.kernel.personality.version.bool_takes_enable
     online = parse_bool(data, enable_words=words)
     with holders_explained():
-        it.kernel.hotplug.set_online(it.cpu, online)
+        yield from it.kernel.hotplug.set_online(it.cpu, online)
 
 
 def _has_capacity(it: Cpu) -> bool:
@@ -303,7 +304,7 @@ def target_show(it: Cpu) -> str:
 
 
 @HOTPLUG.store
-def target_store(it: Cpu, data: bytes) -> None:
+def target_store(it: Cpu, data: bytes) -> Sleeper[None]:
     """`write_cpuhp_target`.
 
     Raises OSError EINVAL for what is no number and, without
@@ -314,7 +315,7 @@ def target_store(it: Cpu, data: bytes) -> None:
     if target not in {CPUHP_OFFLINE, CPUHP_ONLINE}:
         raise OSError(EINVAL, f"neither state {CPUHP_OFFLINE} nor {CPUHP_ONLINE}")
     with holders_explained():
-        it.kernel.hotplug.set_target(it.cpu, target)
+        yield from it.kernel.hotplug.set_target(it.cpu, target)
 
 
 @HOTPLUG.show

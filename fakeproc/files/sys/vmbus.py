@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errno import EINVAL
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from fakeproc.files.sys.device import shows
@@ -11,6 +11,9 @@ from fakeproc.files.tree import Attributes, Directory
 from fakeproc.guest.hv.bus_type import HvBus
 from fakeproc.guest.hv.channel import Driver
 from fakeproc.guest.kernel import Kernel
+
+if TYPE_CHECKING:
+    from fakeproc.timeline import Sleeper
 
 __all__: list[str] = []
 
@@ -47,9 +50,9 @@ def hibernation_show(kernel: Kernel) -> str:
 
 
 @DRIVER.store
-def new_id_store(it: HvDriver, data: bytes) -> None:
+def new_id_store(it: HvDriver, data: bytes) -> Sleeper[None]:
     """Match a class GUID too; OSError EINVAL for no GUID, EEXIST for one it has."""
-    it.kernel.vmbus.bus.add_id(it.driver, _guid(data))
+    yield from it.kernel.vmbus.bus.add_id(it.driver, _guid(data))
 
 
 @DRIVER.store

@@ -16,6 +16,7 @@ from fakeproc.guest.kernel import Kernel
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.ring import Ring
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["ring_of"]
 
@@ -70,7 +71,7 @@ def cpu_show(it: DeviceChannel) -> str:
 
 
 @CHANNEL.store
-def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
+def cpu_store(it: DeviceChannel, data: bytes) -> Sleeper[int | None]:
     """Interrupt another CPU (`target_cpu_store`).
 
     Returns 0 where patch 10 is applied as it was posted, which lets write(2)
@@ -79,8 +80,7 @@ def cpu_store(it: DeviceChannel, data: bytes) -> int | None:
     Raises what `Retargeting.store` raises.
     """
     vmbus = it.kernel.vmbus
-    change = vmbus.retargeting.store(it.channel, lambda: scan_unsigned(data))
-    it.kernel.timeline.finish(change)
+    yield from vmbus.retargeting.store(it.channel, lambda: scan_unsigned(data))
     return None if vmbus.retargeting.store_returns_count else 0
 
 

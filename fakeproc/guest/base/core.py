@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fakeproc.guest.base.device import Bus, DeviceDriver
     from fakeproc.guest.base.uevents import Uevents
-    from fakeproc.timeline import Sleeper, Timeline
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["Devices"]
 
@@ -24,13 +24,13 @@ __all__ = ["Devices"]
 class Devices:
     """Every device of a kernel, by its place, by its bus and by its class."""
 
-    def __init__(self, timeline: Timeline, uevents: Uevents) -> None:
+    def __init__(self, uevents: Uevents) -> None:
         self.root = Kobject("devices")
         self.system = self.directory("system")  # `system_kset`
         self.virtual = self.directory("virtual")  # `virtual_device_parent`
         self.buses: dict[str, Bus[Any]] = {}
         self.classes: dict[str, Class] = {}
-        self.driver_core = DriverCore(timeline, self.uevent)
+        self.driver_core = DriverCore(self.uevent)
         self._uevents = uevents
 
     def directory(self, path: str) -> Kobject:

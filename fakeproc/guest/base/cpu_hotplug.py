@@ -12,7 +12,7 @@ from errno import EBUSY, EPERM
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.guest.cpus import cpus_in
-from fakeproc.timeline import Mutex
+from fakeproc.timeline import MILLISECOND, Mutex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from fakeproc.guest.base.device import Bus
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.log import KernelLog
-    from fakeproc.timeline import Sleeper, Timeline
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["CPUHP_OFFLINE", "CPUHP_ONLINE", "Hotplug"]
 
 CPUHP_OFFLINE = 0
+LOCK_POLL = 5 * MILLISECOND  # lock_device_hotplug_sysfs() sleeps, and has the write begin anew
 CPUHP_ONLINE = 236  # the last state, as x86 kernels 6.1 to 7.2 number them
 
 
@@ -43,7 +44,6 @@ class Hotplug:
 
     def __init__(
         self,
-        timeline: Timeline,
         cpus: Cpus,
         devices: Devices,
         bus: Bus[CpuDevice],
@@ -54,7 +54,6 @@ class Hotplug:
         *,
         boot_cpu_has_target: bool,
     ) -> None:
-        self._timeline = timeline
         self._cpus = cpus
         self._devices = devices
         self._bus = bus
@@ -63,7 +62,7 @@ class Hotplug:
         self.may_boot: Callable[[int], bool] = lambda _cpu: True  # `cpu_bootable`
         # `device_hotplug_lock`, under which `cpu_add_remove_lock` is always taken: one CPU
         # comes or goes at a time, and a second write waits for the first.
-        self._lock = Mutex()
+        self._device_hotplug_lock = Mutex()
         self._settle = settle  # what has come to the CPU finds it as it was
         self._cpu_gone = cpu_gone  # the end of `__cpu_disable`
         self._starting: list[_State] = []  # up to CPUHP_AP_ONLINE: with interrupts off
@@ -108,26 +107,26 @@ class Hotplug:
 
     # What sysfs asks for
 
-    def set_online(self, cpu: int, online: bool) -> None:
+    def lock(self) -> Sleeper[Mutex]:
+        """`lock_device_hotplug_sysfs`; the result releases it as a context manager."""
+        while (held := self._device_hotplug_lock.try_acquire()) is None:
+            yield LOCK_POLL
+        return held
+
+    def set_online(self, cpu: int, online: bool) -> Sleeper[None]:
         """`online_store`: the state that it has already is a success.
 
         Raises OSError EBUSY: see `_down`; EPERM: see `_up`.
         """
-        self._timeline.finish(self._set_online(cpu, online))
-
-    def _set_online(self, cpu: int, online: bool) -> Sleeper[None]:
-        with (yield from self._lock.acquire()):
+        with (yield from self.lock()):
             if self.device_online(cpu) != online:
-                yield from self._move_device(cpu, online)
+                yield from self.move_device(cpu, online=online)
 
-    def move_device(self, cpu: int, *, online: bool) -> None:
+    def move_device(self, cpu: int, *, online: bool) -> Sleeper[None]:
         """Bring a CPU and its device up or down, whatever the device says (`cpu_device_up`).
 
-        Raises OSError as `set_online`.
+        To be called with the lock held.  Raises OSError as `set_online`.
         """
-        self._timeline.finish(self._locked(self._move_device(cpu, online)))
-
-    def _move_device(self, cpu: int, online: bool) -> Sleeper[None]:
         yield from self._move(cpu, online)
         if online:
             self._device_offline &= ~(1 << cpu)
@@ -135,22 +134,20 @@ class Hotplug:
             self._device_offline |= 1 << cpu
         self._devices.uevent(self._bus.devices[f"cpu{cpu}"], "online" if online else "offline")
 
-    def set_target(self, cpu: int, target: int) -> None:
+    def set_target(self, cpu: int, target: int) -> Sleeper[None]:
         """`target_store`, once the number is known to be one of the two states.
 
         Raises OSError EBUSY: see `_down`; EPERM: see `_up`.
         """
-        self._timeline.finish(self._locked(self._move(cpu, target == CPUHP_ONLINE)))
-
-    def _locked(self, move: Sleeper[None]) -> Sleeper[None]:
-        with (yield from self._lock.acquire()):
-            yield from move
+        with (yield from self.lock()):
+            yield from self._move(cpu, target == CPUHP_ONLINE)
 
     def _move(self, cpu: int, online: bool) -> Sleeper[None]:
         before = self._target[cpu]
         self._target[cpu] = CPUHP_ONLINE if online else CPUHP_OFFLINE
         try:
-            yield from self._up(cpu) if online else self._down(cpu)
+            with (yield from self._cpus.hotplug_lock.write()):
+                yield from self._up(cpu) if online else self._down(cpu)
         except BaseException:
             self._target[cpu] = before
             raise

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakeproc.guest.base.device import Bus, Device, DeviceDriver
-    from fakeproc.timeline import Sleeper, Timeline
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["DriverCore"]
 
@@ -27,8 +27,7 @@ def _bus_of(device: Device) -> Bus[Any]:
 class DriverCore:
     """Binds and unbinds, for every bus of a kernel."""
 
-    def __init__(self, timeline: Timeline, uevent: Callable[[Device, str], None]) -> None:
-        self._timeline = timeline
+    def __init__(self, uevent: Callable[[Device, str], None]) -> None:
         self._uevent = uevent
 
     def attach(self, device: Device) -> Sleeper[None]:
@@ -84,10 +83,9 @@ class DriverCore:
                 del bound.devices[device.name]
                 self._uevent(device, "unbind")
 
-    # What user space asks for.  Each waits until the work is done, as the
-    # write(2) that asks does.
+    # What user space asks for
 
-    def bind(self, driver: DeviceDriver, name: str) -> None:
+    def bind(self, driver: DeviceDriver, name: str) -> Sleeper[None]:
         """`bind_store`.
 
         Raises OSError: ENODEV for a device that the bus does not have, that
@@ -98,9 +96,6 @@ class DriverCore:
         device = bus.devices.get(name) if bus else None
         if bus is None or device is None or not bus.match(device, driver):
             raise OSError(ENODEV, f"{driver.name} has no match for a device {name!r}")
-        self._timeline.finish(self._bind(driver, device))
-
-    def _bind(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         with (yield from device.lock.acquire()):
             if device.dead:
                 raise OSError(ENODEV, f"{device.name} is going")
@@ -108,20 +103,17 @@ class DriverCore:
                 raise OSError(EBUSY, f"{device.name} is bound to {device.driver.name}")
             yield from self._really_probe(driver, device)
 
-    def unbind(self, driver: DeviceDriver, name: str) -> None:
+    def unbind(self, driver: DeviceDriver, name: str) -> Sleeper[None]:
         """`unbind_store`; OSError ENODEV for a device that the driver does not have."""
         device = driver.bus.devices.get(name) if driver.bus else None
         if device is None or device.driver is not driver:
             raise OSError(ENODEV, f"{driver.name} is not bound to a device {name!r}")
-        self._timeline.finish(self._unbind(driver, device))
-
-    def _unbind(self, driver: DeviceDriver, device: Device) -> Sleeper[None]:
         yield from self.detach(device, driver)
         yield from _bus_of(device).unbound(device)
 
-    def probe(self, bus: Bus[Any], name: str) -> None:
+    def probe(self, bus: Bus[Any], name: str) -> Sleeper[None]:
         """`drivers_probe_store`; OSError ENODEV for a device that the bus does not have."""
         device = bus.devices.get(name)
         if device is None:
             raise OSError(ENODEV, f"the bus {bus.name} has no device {name!r}")
-        self._timeline.finish(self.attach(device))
+        yield from self.attach(device)

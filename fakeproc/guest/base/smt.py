@@ -10,6 +10,7 @@ from fakeproc.guest.cpus import cpus_in, first_cpu
 if TYPE_CHECKING:
     from fakeproc.guest.base.cpu_hotplug import Hotplug
     from fakeproc.guest.cpus import Cpus
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["SmtControl", "SmtState"]
 
@@ -44,7 +45,7 @@ class SmtControl:
         """`cpu_bootable`: each of these CPUs has booted once."""
         return self.state not in {"off", "forceoff"} or self.is_primary(cpu)
 
-    def set(self, wanted: SmtState | int | None) -> None:
+    def set(self, wanted: SmtState | int | None) -> Sleeper[None]:
         """`__store_smt_control`: a state, a number of threads, or None for neither.
 
         Raises OSError EINVAL, EPERM once it is forced off, ENODEV without
@@ -59,19 +60,23 @@ class SmtControl:
             raise OSError(ENODEV, "the cores have one thread")
         if self._takes_number:
             self._check_state_or_number(wanted)
+        with (yield from self._hotplug.lock()):
+            yield from self._store(wanted)
+
+    def _store(self, wanted: SmtState | int | None) -> Sleeper[None]:
         state = wanted if isinstance(wanted, str) else "off" if wanted == 1 else "on"
         threads = self.max_threads if state == "on" else 1
         if self._takes_number:
             before, self.threads = self.threads, threads
             if threads > before:
-                self._enable()
+                yield from self._enable()
             elif threads < before or state == "forceoff":
-                self._disable(state)
+                yield from self._disable(state)
         elif state != self.state:
             if state == "on":
-                self._enable()
+                yield from self._enable()
             else:
-                self._disable(state)
+                yield from self._disable(state)
 
     def _check_state_or_number(self, wanted: SmtState | int | None) -> None:
         if self.state == "notimplemented":
@@ -86,15 +91,15 @@ class SmtControl:
         elif wanted not in {"on", "off", "forceoff"}:
             raise OSError(EINVAL, "neither on, off, forceoff nor a number of threads")
 
-    def _disable(self, state: SmtState) -> None:
+    def _disable(self, state: SmtState) -> Sleeper[None]:
         """`cpuhp_smt_disable`."""
         for cpu in cpus_in(self._cpus.online):
             if not self.is_primary(cpu):
-                self._hotplug.move_device(cpu, online=False)
+                yield from self._hotplug.move_device(cpu, online=False)
         self.state = state
 
-    def _enable(self) -> None:
+    def _enable(self) -> Sleeper[None]:
         """`cpuhp_smt_enable`: every CPU that is present, also first threads that were off."""
         self.state = "on"
         for cpu in cpus_in(self._cpus.present & ~self._cpus.online):
-            self._hotplug.move_device(cpu, online=True)
+            yield from self._hotplug.move_device(cpu, online=True)

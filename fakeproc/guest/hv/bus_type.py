@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.base.device import DeviceDriver
     from fakeproc.guest.hv.channel_ops import ChannelOps
     from fakeproc.guest.log import KernelLog
-    from fakeproc.timeline import Sleeper, Timeline
+    from fakeproc.timeline import Sleeper
 
 __all__ = ["HvBus"]
 
@@ -26,11 +26,8 @@ LONGEST_OVERRIDE = 4095  # bytes, without the terminating NUL: a page
 class HvBus(Bus[VmbusDevice]):
     """`hv_bus`: matches by class GUID, by override, or by what new_id added."""
 
-    def __init__(
-        self, timeline: Timeline, devices: Devices, ops: ChannelOps, log: KernelLog
-    ) -> None:
+    def __init__(self, devices: Devices, ops: ChannelOps, log: KernelLog) -> None:
         super().__init__("vmbus")
-        self._timeline = timeline
         self._core = devices.driver_core
         self._ops = ops
         self._log = log
@@ -64,7 +61,7 @@ class HvBus(Bus[VmbusDevice]):
 
     # Attributes of drivers and devices
 
-    def add_id(self, driver: Driver, class_id: UUID) -> None:
+    def add_id(self, driver: Driver, class_id: UUID) -> Sleeper[None]:
         """`new_id_store`: match a class from now on, and take the unbound devices of it.
 
         Raises OSError EEXIST where new_id has added it to the driver already.
@@ -72,7 +69,7 @@ class HvBus(Bus[VmbusDevice]):
         if class_id in driver.dynamic_ids:
             raise OSError(EEXIST, f"{driver.name} has been given {class_id} already")
         driver.dynamic_ids.append(class_id)
-        self._timeline.finish(self._core.driver_attach(driver))
+        yield from self._core.driver_attach(driver)
 
     def remove_id(self, driver: Driver, class_id: UUID) -> None:
         """`remove_id_store`; OSError ENODEV for a class that new_id did not give."""

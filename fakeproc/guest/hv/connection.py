@@ -22,7 +22,7 @@ from fakeproc.protocol.messages import (
     RequestOffers,
     VersionResponse,
 )
-from fakeproc.timeline import Completion, Sleeper
+from fakeproc.timeline import Completion, Mutex, Sleeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,7 @@ class Connection:
     ) -> None:
         self.host = host
         self.number = number
+        self.channel_mutex = Mutex()
         self.modify_sent = 0  # ModifyChannel messages, and answers to them (patch 11)
         self.modify_completed = 0
         self.version: ProtocolVersion = (0, 0)  # the protocol agreed on

@@ -100,7 +100,9 @@ class Offline:
             yield from self._rebind(cpu)
         self._synic.online &= ~(1 << cpu)
         try:
-            self._check_holders(cpu)
+            for connection in self._connections:
+                with (yield from connection.channel_mutex.acquire()):
+                    self._check_holders(cpu)
             for connection in self._connections:
                 if connection.has(ModifyChannel):
                     if self._waits_for_acks:
@@ -137,17 +139,20 @@ class Offline:
         for channel in self._holders(cpu):
             if channel not in self._channels():
                 continue  # it has gone while another one was moved
-            start = self._random.randrange(len(others))
-            for other in (*others[start:], *others[:start]):
-                try:
-                    yield from self._retargeting.set_cpu(channel, other)
-                except HungTaskError:
-                    raise
-                except OSError:
-                    continue
-                break
-            else:
-                yield from self._retargeting.set_cpu(channel, VMBUS_CONNECT_CPU)
+            with (yield from channel.connection.channel_mutex.acquire()):
+                yield from self._move_away(channel, others)
+
+    def _move_away(self, channel: Channel, others: list[int]) -> Sleeper[None]:
+        start = self._random.randrange(len(others))
+        for other in (*others[start:], *others[:start]):
+            try:
+                yield from self._retargeting.set_cpu(channel, other)
+            except HungTaskError:
+                raise
+            except OSError:
+                continue
+            return
+        yield from self._retargeting.set_cpu(channel, VMBUS_CONNECT_CPU)
 
     def _wait_for_modifychannel(self, cpu: int, connection: Connection) -> Sleeper[None]:
         """Patch 11: wait until the host has acted on what was sent, or give up waiting."""

@@ -47,6 +47,10 @@ class Retargeting(ABC):
         if cpu is None:
             raise OSError(EIO, "not a number")
         self._check_protocol(channel.connection)
+        yield from self._locked(channel, cpu)
+
+    def _locked(self, channel: Channel, cpu: int) -> Sleeper[None]:
+        """`set_cpu`, under the locks that the file takes."""
         yield from self.set_cpu(channel, cpu)
 
     @staticmethod
@@ -86,12 +90,23 @@ class ThroughIrq(Retargeting):
 
 
 class Direct(Retargeting):
-    """Without the series; since v6.15 the number is looked at before the protocol."""
+    """Without the series; since v6.15 the number is looked at before the protocol.
+
+    It holds the connection's `channel_mutex` until the host has answered: so one
+    channel moves at a time, none while a CPU comes or goes, and no CPU goes meanwhile.
+    """
 
     def __init__(self, cpus: Cpus, modify: ModifyChannels, *, parses_first: bool) -> None:
         super().__init__(cpus)
         self.parses_first = parses_first
         self._modify = modify
+
+    def _locked(self, channel: Channel, cpu: int) -> Sleeper[None]:
+        self._check_number(cpu)
+        with (yield from self._cpus.hotplug_lock.read()):  # cpus_read_lock()
+            self._check_online(cpu)
+            with (yield from channel.connection.channel_mutex.acquire()):
+                yield from self.set_cpu(channel, cpu)
 
     def set_cpu(self, channel: Channel, cpu: int) -> Sleeper[None]:
         """`vmbus_channel_set_cpu`; raises OSError.
@@ -99,13 +114,16 @@ class Direct(Retargeting):
         EINVAL for a CPU that is not, is isolated or offline; EIO while the
         channel is not opened, and whatever the host refuses.
         """
-        cpus = self._cpus
         self._check_number(cpu)
-        if not cpus.housekeeping_managed_irq >> cpu & 1:
-            raise OSError(EINVAL, f"CPU {cpu} is isolated")
-        if not cpus.is_online(cpu):
-            raise OSError(EINVAL, f"CPU {cpu} is offline")
+        self._check_online(cpu)
         if channel.state is not ChannelState.OPENED:
             raise OSError(EIO, f"channel {channel.relid} is not opened")
         if cpu != channel.target_cpu:
             yield from self._modify.send_and_wait(channel, cpu)
+
+    def _check_online(self, cpu: int) -> None:
+        cpus = self._cpus
+        if not cpus.housekeeping_managed_irq >> cpu & 1:
+            raise OSError(EINVAL, f"CPU {cpu} is isolated")
+        if not cpus.is_online(cpu):
+            raise OSError(EINVAL, f"CPU {cpu} is offline")

@@ -138,7 +138,7 @@ class Vmbus:
             guards_group=Patch.GUARD_SYSFS_GROUP in patches,
         )
         self.ops = ChannelOps(self.connections, self.table, irqs, log, series)
-        self.bus = HvBus(timeline, devices, self.ops, log)
+        self.bus = HvBus(devices, self.ops, log)
         self.sockets = HvSock(self.ops)
         self._drivers = [*built_in_drivers(self.ops, cpus, pci, scsi, personality), self.sockets]
         self.suspend = Suspend(
