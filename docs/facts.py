@@ -33,6 +33,7 @@ from fakeproc.machine import Machine
 from fakeproc.profiles import schema
 from fakeproc.profiles.kernels import KERNELS, with_kernel
 from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.vfs.namespace import Namespace
 
 __all__ = [
     "DEVICE",
@@ -146,18 +147,13 @@ def _machine(profile: str, kernel: str | None) -> Machine:
     """A guest with one device of every class, so that every file is there."""
     loaded = profiles.load(profile)
     machine = Machine(loaded if kernel is None else with_kernel(loaded, kernel), "manual")
+    files = Namespace(machine)
     for name in CLASS_GUIDS:
         options = [()] if name != "vpci" else [("pci=nic",), ("pci=nvme",)]
         for option in options:
-            _store(machine, "offer", " ".join((name, *option)))
+            files.write("/host/offer", " ".join((name, *option)).encode())
     machine.advance(10**9)
     return machine
-
-
-def _store(machine: Machine, file: str, text: str) -> None:
-    node = host_root(machine).lookup(file)
-    if isinstance(node, Attribute) and node.store:
-        node.store(text.encode())
 
 
 def _walk(directory: Directory, path: str) -> Iterator[tuple[str, Attribute]]:
