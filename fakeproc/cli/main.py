@@ -27,6 +27,7 @@ from fakeproc.cli.doctor import doctor
 from fakeproc.cli.host import host
 from fakeproc.cli.journal import replay, save
 from fakeproc.cli.kernels import kernels
+from fakeproc.cli.lab import lab
 from fakeproc.cli.listing import list_mounts
 from fakeproc.cli.mount import mount
 from fakeproc.cli.options import example, forget_output, sentence
@@ -127,6 +128,7 @@ for subcommand in (
     save,
     replay,
     top,
+    lab,
     host,
     doctor,
     completion,
