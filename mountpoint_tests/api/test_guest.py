@@ -86,7 +86,8 @@ def test_a_daemon_that_is_killed_is_a_sentence() -> None:
 def test_a_guest_that_is_unmounted_by_hand_is_a_sentence() -> None:
     guest = fakeproc.Guest().open()
     os.kill(guest.pid, signal.SIGTERM)
-    assert eventually(lambda: not guest.proc.exists())
+    files = [guest.proc / "stat", guest.sys / "kernel", guest.host / "log"]
+    assert eventually(lambda: not any(map(os.path.exists, files)))  # all three are unmounted
     with pytest.raises(fakeproc.GuestDiedError):
         guest.state()
     with pytest.raises(fakeproc.GuestDiedError):

@@ -116,8 +116,9 @@ def test_against_node_exporter(looked_at, cli) -> None:
     )
     port = free_port()
     command = [
-        sys.executable, "-m", "fakeproc", "run", "--net=host", "--mount", looked_at.root, "--",
-        program,
+        # A daemon that sleeps would let the guest's time pass, and interrupts come.
+        sys.executable, "-m", "fakeproc", "run", "--net=host", "--time=host",
+        "--mount", looked_at.root, "--", program,
         "--collector.disable-defaults", "--collector.interrupts", "--collector.softnet",
         f"--web.listen-address=127.0.0.1:{port}", "--collector.cpu", "--collector.dmi",
     ]  # fmt: skip
