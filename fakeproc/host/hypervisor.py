@@ -344,7 +344,7 @@ class Host:
 
     def signal(self, channel: HostChannel, count: int = 1) -> None:
         """Set a channel's event flag and interrupt its processor, `count` times."""
-        channel.delivered += count
+        self.sources.count(channel, count)
         on = channel.device.connection
         self.guest.interrupt(channel.target_vp, {channel.relid: count}, connection=on)
 

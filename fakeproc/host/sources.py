@@ -46,6 +46,7 @@ class Sources:
         self.lines: dict[int, Source] = {}  # traffic on other interrupts, by IRQ
         self.timer_rate: float | None = None  # expiries a second, of every processor that is on
         self.lost = LostInterrupts()
+        self.sent = 0  # for channels, in all, also for those that have gone
         self._timers: dict[int, Source] = {}  # by processor
         self._timeline = timeline
         self._channels = channels
@@ -184,10 +185,15 @@ class Sources:
         if channel.traffic is not None:
             count = channel.traffic.take(self._timeline.now)
             if count and channel.open:
-                channel.delivered += count
+                self.count(channel, count)
                 self._guest().traffic(
                     channel.target_vp, channel.relid, count, channel.device.connection
                 )
+
+    def count(self, channel: HostChannel, number: int) -> None:
+        """Note that the guest is interrupted so often for a channel."""
+        channel.delivered += number
+        self.sent += number
 
     def _deliver_irq(self, irq: int) -> None:
         line = self.lines.get(irq)

@@ -31,7 +31,7 @@ BLOCK = re.compile(
     re.M,
 )
 # The scripts whose transcripts are shown, each with a test of its own that compares them.
-TRANSCRIPTS = {"scripts/demo", "scripts/demo-offline-cpu"}
+TRANSCRIPTS = {"scripts/demo", "scripts/demo-offline-cpu", "scripts/demo-open-topics"}
 ENGINES = ("docker ", "podman ")
 
 

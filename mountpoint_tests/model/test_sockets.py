@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from random import Random
+
 import pytest
 
 from fakeproc import profiles
@@ -98,6 +101,33 @@ def test_a_connection_that_no_socket_waits_for_is_not_opened(quiet):
     assert write(quiet, f"{BUS}/drivers/hv_sock/unbind", name.encode()) == 36
     assert write(quiet, f"{BUS}/drivers/hv_sock/bind", name.encode()) == 36
     assert text(quiet, f"{BUS}/devices/{name}/state") == "2\n", "nobody is in connect(2) any more"
+
+
+def counted(machine: Machine) -> tuple[int, int]:
+    """What the host has sent for channels, and what the guest has counted of it."""
+    sent = json.loads(text(machine, "/host/state.json"))["vmbus"]["interrupts_sent"]
+    (intr,) = (x for x in text(machine, "/proc/stat").splitlines() if x.startswith("intr "))
+    return sent, int(intr.split()[1]) - machine.kernel.accounting.arch_count("HYP", 0)
+
+
+def test_every_interrupt_of_connections_that_come_move_and_go_is_accounted_for(quiet):
+    """Ten minutes of forty connections, a quarter of which is replaced every half minute."""
+    random = Random(18)
+    say(quiet, "offer", "hv_sock count=40 port=1024")
+    before = counted(quiet)
+    for _ in range(20):
+        say(quiet, "traffic", f"hv_sock {random.randrange(1, 500)}")
+        for desc in random.sample(list(quiet.kernel.irqs.descs.values()), 10):
+            if desc.actions == ["hv_sock"]:
+                mask = f"{random.randrange(1, 256):x}".encode()
+                assert write(quiet, f"/proc/irq/{desc.irq}/smp_affinity", mask) == len(mask)
+        say(quiet, "rescind", "hv_sock 10")
+        say(quiet, "offer", f"hv_sock count=10 initiator={random.choice(['host', 'guest'])}")
+        quiet.advance(27 * SECOND)
+    after = counted(quiet)
+    assert after[0] - before[0] == after[1] - before[1] > 1_000_000
+    assert len(rows(quiet)) == 40
+    assert_no_orphans(quiet)
 
 
 def test_the_oldest_connections_end_first(quiet):

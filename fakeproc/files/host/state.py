@@ -44,6 +44,7 @@ def state(machine: Machine) -> dict[str, Any]:
         "arch": {row: _counts(counts) for row, counts in kernel.accounting.arch.items()},
         "vmbus": {
             "protocol": ".".join(map(str, kernel.vmbus.connection.version)),
+            "interrupts_sent": _sent(machine),
             "last_pick": kernel.vmbus.chip.last_pick,
             "modifychannels_sent": sum(c.modify_sent for c in kernel.vmbus.connections),
             "modifychannels_completed": sum(c.modify_completed for c in kernel.vmbus.connections),
@@ -55,6 +56,12 @@ def state(machine: Machine) -> dict[str, Any]:
             },
         },
     }
+
+
+def _sent(machine: Machine) -> int:
+    """By the host for all channels, also those that have gone."""
+    machine.host.settle()
+    return machine.host.sources.sent
 
 
 def _irq(desc: IrqDesc) -> dict[str, Any]:
