@@ -35,7 +35,8 @@ class Channel:
     """A channel of a VMBus device.
 
     `target_cpu` is what the guest believes, `host_target_vp` where the host
-    interrupts; they differ while a message is on its way.
+    interrupts; they differ while a message is on its way.  `elsewhere` counts the
+    interrupts that came to another CPU than the target at that time.
     """
 
     relid: int
@@ -45,6 +46,7 @@ class Channel:
     host_target_vp: int | None
     sent: int
     interrupts: int
+    elsewhere: int
     events: int
 
 

@@ -26,6 +26,7 @@ MEASURES = (
     "writes",
     "refusals",
     "lost",
+    "on_old_cpu",
     "locality",
     "settle_s",
 )
@@ -50,6 +51,7 @@ class Measures:
     the share of the busiest CPU: all three of the second half of the time.
     `interrupts` that came, `moves` that the guest asked of the host, `writes` and
     `refusals` of programs, `lost` interrupts that the host sent and no handler saw,
+    `on_old_cpu` those that came to a CPU that an interrupt had been moved away from,
     `locality` the share of a channel's interrupts on CPUs of its device's node,
     `settle_s` when the last interrupt was moved.
     """
@@ -62,6 +64,7 @@ class Measures:
     writes: int
     refusals: int
     lost: int
+    on_old_cpu: int
     locality: float
     settle_s: float
 
@@ -77,12 +80,13 @@ def series(states: Sequence[State]) -> list[Sample]:
 
 
 def _by_cpu(state: State) -> Counter[int]:
-    """All device interrupts by CPU; without the series channels count in HYP."""
+    """All device interrupts by CPU; without the series channels are counted in HYP alone."""
     total: Counter[int] = Counter()
     for irq in state.irqs.values():
         total.update(irq.counts)
-    total.update(state.arch.get("HYP", {}))
-    total.update(state.arch.get("Hyper-V VMbus", {}))
+    if state.series == "absent":
+        for row in ("HYP", "Hyper-V VMbus"):  # of x86 and arm64
+            total.update(state.arch.get(row, {}))
     return total
 
 
@@ -115,6 +119,7 @@ def measured(
         writes=len(writes),
         refusals=sum(error is not None for error in writes),
         lost=_lost(first, last),
+        on_old_cpu=_grown(first, last, "elsewhere"),
         locality=_rounded(_locality(states, nodes, device_nodes)),
         settle_s=_settled(states),
     )
@@ -134,13 +139,16 @@ def _jain(loads: Sequence[int]) -> float:
 
 def _lost(first: State, last: State) -> int:
     """What the host sent for channels that are still there, and no handler saw."""
-    lost = 0
-    for relid, channel in last.channels.items():
-        before = first.channels.get(relid)
-        sent = channel.sent - (before.sent if before else 0)
-        seen = channel.interrupts - (before.interrupts if before else 0)
-        lost += max(sent - seen, 0)
-    return lost
+    return max(_grown(first, last, "sent") - _grown(first, last, "interrupts"), 0)
+
+
+def _grown(first: State, last: State, counter: str) -> int:
+    """By how much a counter of the channels has grown, those that have gone left out."""
+    known = first.channels
+    return sum(
+        getattr(channel, counter) - (getattr(known[relid], counter) if relid in known else 0)
+        for relid, channel in last.channels.items()
+    )
 
 
 def _locality(

@@ -79,6 +79,19 @@ def test_moves_and_when_they_end(machine: fakeproc.Machine) -> None:
     assert [sample.by_cpu[3] for sample in series(states)] == [100, 100, 200, 200, 200, 200]
 
 
+def test_interrupts_on_the_old_cpu_of_a_move(machine: fakeproc.Machine) -> None:
+    """The host takes half a second to act on the move, of a thousand interrupts a second."""
+    machine.traffic(19, 1000)
+    machine.latency(0.5)
+    machine.advance(1)
+    states = [machine.state()]
+    machine.write("/proc/irq/39/smp_affinity_list", "3\n")
+    machine.advance(2)
+    states.append(machine.state())
+    found = measured(states, machine.state(), [None], {}, {})
+    assert (found.on_old_cpu, found.lost, found.interrupts) == (500, 0, 2000)
+
+
 def test_interrupts_for_a_cpu_that_is_offline_are_lost(machine: fakeproc.Machine) -> None:
     machine.write("/proc/irq/39/smp_affinity_list", "6\n")
     machine.settle()

@@ -96,6 +96,7 @@ def _channel(machine: Machine, channel: Channel) -> dict[str, Any]:
         "host_target_vp": host.target_vp if host else None,
         "sent": host.sent if host else 0,
         "interrupts": channel.interrupts,
+        "elsewhere": channel.elsewhere,
         "events": channel.events,
     }
 

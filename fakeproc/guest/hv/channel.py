@@ -71,6 +71,7 @@ class Channel:
     kobject: ChannelKobject | None = None  # channels/<relid>, while it is there
     opening: Completion[object] | None = None  # done when an open that is under way ends
     handled: int = 0  # interrupts that the callback has handled, as far as they are delivered
+    handled_elsewhere: int = 0  # those of them that came to another CPU than `target_cpu`
     due: Callable[[Channel], None] = _nothing_due  # delivers what has come and is not handled
 
     @property
@@ -78,6 +79,12 @@ class Channel:
         """How many the channel's callback has handled, up to now."""
         self.due(self)
         return self.handled
+
+    @property
+    def elsewhere(self) -> int:
+        """How many of them came to another CPU than the guest had chosen: a move was under way."""
+        self.due(self)
+        return self.handled_elsewhere
 
     @property
     def events(self) -> int:

@@ -72,6 +72,7 @@ class ModifyChannels:
         self._moved(channel, cpu)
 
     def _moved(self, channel: Channel, cpu: int) -> None:
+        channel.due(channel)  # what came before the move was where it was wanted
         old, channel.target_cpu = channel.target_cpu, cpu
         self._placement.moved(channel, old)
 

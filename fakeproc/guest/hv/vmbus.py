@@ -242,6 +242,7 @@ class Vmbus:
         if channel.outbound is None or channel.inbound is None or driver is None:
             return 0
         channel.handled += number
+        channel.handled_elsewhere += number * (cpu != channel.target_cpu)
         channel.inbound.bytes_through += number * PACKET_BYTES
         channel.outbound.bytes_through += number * PACKET_BYTES
         self._accounting.raise_softirq(driver.softirq, cpu, number)
