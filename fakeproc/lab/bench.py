@@ -47,7 +47,8 @@ def cluster(scheduler: str | None, workers: int | None) -> Iterator[Client]:
         LocalCluster(
             n_workers=number,
             threads_per_worker=1,
-            dashboard_address=None,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # another laboratory may run at the same time
             silence_logs="ERROR",
         ) as local,
         Client(local, set_as_default=False) as client,
