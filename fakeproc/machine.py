@@ -89,7 +89,7 @@ class Machine:
         # To the same instant every time, wherever a real clock is by now.
         self.timeline.run_to(profile.uptime_s * SECOND)
         self.kernel.restore_counts()
-        self.host.begin_traffic(round(profile.quiet_s * SECOND))
+        self.host.plan.begin(round(profile.quiet_s * SECOND))
 
     @property
     def wall_time(self) -> int:

@@ -19,6 +19,7 @@ class HostConnection:
     number: int  # from 0 on
     relids: Relids
     version: ProtocolVersion = (0, 0)  # that the guest has contacted the host with
+    confidential: bool = False  # whether the guest has contacted the paravisor
     retargeted: int = 0  # when the last ModifyChannel that has come is acted on (ns)
     ended: int = 0  # how often the guest has ended it
 

@@ -94,6 +94,7 @@ class HostDevice:
     pci_model: str = "nic"  # what lies behind a vpci device
     is_hvsock: bool = False
     from_host: bool = False  # a socket: which side has connected
+    encrypted: bool = False  # offered by the paravisor, with rings in encrypted memory
     connection: int = 0  # the number of the connection that it is offered on
 
     @property
@@ -110,6 +111,7 @@ class HostDevice:
             channel.index,
             channel.monitor,
             len(self.channels) - 1,
+            self.encrypted,
             self.is_hvsock,
             self.from_host,
         )
@@ -162,6 +164,7 @@ def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
         wanted.instance,
         subchannel_delay,
         pci_model=wanted.pci,
+        encrypted=wanted.encrypted,
         connection=wanted.connection - 1,
     )
     device.channels = [

@@ -9,7 +9,7 @@ about, and it happens here because the message takes its time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fakeproc.host.connections import HostConnection
@@ -22,6 +22,7 @@ from fakeproc.host.devices import (
     socket_device,
 )
 from fakeproc.host.faults import Fault, Faults
+from fakeproc.host.plan import TrafficPlan
 from fakeproc.host.sources import Sources
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 __all__ = ["Host", "Latency"]
 
 MESSAGE_VP = 0  # VMBUS_CONNECT_CPU: every control message goes there
+CONFIDENTIAL_SINCE = (6, 0)  # VERSION_WIN_COPPER: the first with a confidential VMBus
 REFUSED = 1  # a status that is not 0
 
 _POST_FAULTS = {
@@ -99,6 +101,7 @@ class Host:
             for device in profile.vmbus.devices
         ]
         self.sources = Sources(timeline, self.channels, lambda: self.guest, profile.seed)
+        self.plan = TrafficPlan(timeline, profile, self.sources, self.channels)
         self._timeline = timeline
         self._profile = profile
         self._guest: GuestPort | None = None
@@ -192,7 +195,8 @@ class Host:
         supported = version <= self._profile.vmbus.version
         if supported:
             on.version = version
-        self._answer(VersionResponse(supported), on)
+            on.confidential = self._profile.vmbus.confidential and version >= CONFIDENTIAL_SINCE
+        self._answer(VersionResponse(supported, supported and on.confidential), on)
 
     def _connect_socket(self, service: UUID, endpoint: UUID, on: HostConnection) -> None:
         """Accept a connection of the guest: on the host a program listens on every port."""
@@ -296,6 +300,8 @@ class Host:
         channel.due = self.sources.deliver_channel
         channel.offers += 1
         offer, number = channel.device.offer(channel), channel.offers
+        if not on.confidential:  # a paravisor that the guest does not know relays the device
+            offer = replace(offer, encrypted=False)
 
         def deliver() -> None:
             # It may have been taken back while it was on its way, and offered anew.
@@ -393,34 +399,3 @@ class Host:
     def set_traffic(self, channel: HostChannel, rate: float, kind: str) -> None:
         """Interrupt the guest for a channel so often; ValueError for no such rate or kind."""
         self.sources.set_channel(channel, rate, kind)
-
-    def stop_traffic(self) -> None:
-        """Let nothing interrupt the guest by itself any more, from the profile either."""
-        for irq in self._profile.irqs:
-            self.sources.set_irq(irq.irq, 0, "steady")
-        self.sources.stop()
-
-    def begin_traffic(self, quiet: int) -> None:
-        """Interrupt as the profile says, from `quiet` nanoseconds on.
-
-        What somebody has said of a source before that is left as it is.
-        """
-        self._timeline.after(quiet, self._begin_traffic)
-
-    def _begin_traffic(self) -> None:
-        profile, sources = self._profile, self.sources
-        wanted = {
-            (d.connection - 1, c.relid): c
-            for d in profile.vmbus.devices
-            for c in d.channels
-            if c.rate
-        }
-        for channel in self.channels():
-            wish = wanted.get((channel.device.connection, channel.preferred or channel.relid))
-            if channel.traffic is None and wish is not None:
-                sources.set_channel(channel, wish.rate, wish.traffic)
-        for irq in profile.irqs:
-            if irq.rate and irq.irq not in sources.lines:
-                sources.set_irq(irq.irq, irq.rate, irq.traffic)
-        if sources.timer_rate is None:
-            sources.set_timers(profile.timer_rate)

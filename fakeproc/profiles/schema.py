@@ -282,6 +282,7 @@ class Device(_Channel):
     # Sub-channels beyond those listed, with relids as the host likes.
     more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)
     pci: Literal["nic", "nvme"] = "nic"  # what lies behind a vpci device
+    encrypted: bool = False  # whether the paravisor offers it, on a confidential VMBus
     connection: int = Field(default=1, ge=1, le=MAX_CONNECTIONS)  # on which it is offered
     # Drivers probe devices side by side, so that which SCSI controller becomes
     # host0 is a race on a real machine.  Who is late here says who loses it.
@@ -302,6 +303,9 @@ class VMBus(_Table):
     hibernation: bool = False  # whether the ACPI tables let the guest hibernate (S4)
     parent: str = "LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00"  # below /sys/devices
     devices: tuple[Device, ...] = ()  # a list of tables, in the order of the offers
+    # Whether the guest is confidential: it takes few classes of devices, and on protocol 6.0,
+    # which Linux speaks since 6.19, it knows the paravisor that offers some of them.
+    confidential: bool = False
     connections: int = Field(default=1, ge=1, le=MAX_CONNECTIONS)  # several: protocol 5.0
     # Whether a relid means one channel of the guest, or one of each connection.
     relids: Literal["global", "per connection"] = "global"
@@ -324,6 +328,12 @@ class VMBus(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> VMBus:
+        encrypted = [at for at, device in enumerate(self.devices) if device.encrypted]
+        if encrypted and not (self.confidential and self.version >= (6, 0)):
+            raise ContradictionError(
+                ("devices", encrypted[0], "encrypted"),
+                "only a confidential VMBus has it, on protocol 6.0",
+            )
         if self.connections > 1 and self.version < (5, 0):
             raise ContradictionError(
                 ("connections",), f"protocol {self.protocol} has one connection, 5.0 has several"

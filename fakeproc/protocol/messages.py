@@ -195,9 +195,10 @@ class BusRelations:
 
 @dataclass(frozen=True, slots=True)
 class VersionResponse(Message):
-    """Whether the host speaks the version asked for."""
+    """Whether the host speaks the version asked for, and whether a paravisor answers for it."""
 
     supported: bool
+    confidential: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,7 @@ class OfferChannel(Message):
     subchannel_index: int = 0
     monitor: Monitor | None = None
     subchannels_available: int = 0
+    encrypted: bool = False  # offered by the paravisor, with rings in encrypted memory
     is_hvsock: bool = False  # VMBUS_CHANNEL_TLNPI_PROVIDER_OFFER
     from_host: bool = False  # of a socket: which side has connected (`u.pipe.user_def[0]`)
 

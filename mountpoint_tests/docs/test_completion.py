@@ -23,6 +23,7 @@ PROFILES = {
     "hyperv-gen1",
     "hyperv-gen2",
     "hyperv-max",
+    "hyperv-confidential",
     "hyperv-old-host",
 }
 BASH = """\

@@ -90,7 +90,7 @@ def test_a_message_about_a_relid_that_nobody_has_does_no_harm(message: GuestMess
 
 def test_messages_without_a_handler_count_on_hyp_alone() -> None:
     machine = default_guest()
-    machine.host.stop_traffic()
+    machine.host.plan.stop()
     before = machine.kernel.accounting.arch_count("HYP", 0)
     machine.host.send_noop_messages(5_000_000_000)
     assert machine.kernel.accounting.arch_count("HYP", 0) - before == 5_000_000_000

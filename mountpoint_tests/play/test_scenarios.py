@@ -23,7 +23,7 @@ OF_THE_SERIES = {
     "wrapping-counter",
 }
 MOVES_CHANNELS = {"busy-cpu", "lost-acknowledgement", "many-sockets"}
-HAVE_IDLE_CPUS = {"azure-d64", "hyperv-2socket"}
+HAVE_IDLE_CPUS = {"azure-d64", "hyperv-2socket", "hyperv-confidential"}
 
 
 def refusal(name: str, profile: str, kernel: str) -> str | None:

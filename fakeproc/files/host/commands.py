@@ -112,7 +112,7 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
             raise ValueError(f"there is no IRQ {irq} that is not a channel's")
         return lambda: host.sources.set_irq(irq, rate, kind)
     if who == "all" and not rate:
-        return host.stop_traffic
+        return host.plan.stop
     channels = _channels(machine, who)
 
     def set_all() -> None:

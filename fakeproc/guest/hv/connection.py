@@ -44,6 +44,7 @@ class Connection:
         self.host = host
         self.number = number
         self.channel_mutex = Mutex()
+        self.is_confidential = False
         self.modify_sent = 0  # ModifyChannel messages, and answers to them (patch 11)
         self.modify_completed = 0
         self.version: ProtocolVersion = (0, 0)  # the protocol agreed on
@@ -63,7 +64,9 @@ class Connection:
                 self.post(InitiateContact(version))
                 answer = yield answered
             if isinstance(answer, VersionResponse) and answer.supported:
-                self.version = version
+                self.version, self.is_confidential = version, answer.confidential
+                if answer.confidential:
+                    self._log.say("hv_vmbus: Establishing connection to the confidential VMBus")
                 self._log.say(f"hv_vmbus: Vmbus version:{version[0]}.{version[1]}")
                 return
         raise OSError(EINVAL, "the host speaks no version of the VMBus protocol that we do")

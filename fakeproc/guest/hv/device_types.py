@@ -28,6 +28,7 @@ class DeviceType:
     name: str
     irq_name: str  # of a channel that its driver gives no other name (patch 3 of the series)
     perf: bool = False  # whether its channels are spread over the CPUs
+    isolated: bool = False  # `allowed_in_isolated`: taken by a confidential guest too
 
 
 HV_UNKNOWN = DeviceType(0x10, "unknown", "")

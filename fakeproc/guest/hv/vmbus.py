@@ -145,6 +145,7 @@ class Vmbus:
             cpus, self.connections, self.table, self.ops, self.devices, self._rescinded, log
         )
         self._handles_irqs = Patch.REQUEST_IRQS in patches
+        self._isolated = bus.confidential
         self._irqs = irqs
         self._architecture = architecture
         self._timeline = timeline
@@ -276,6 +277,8 @@ class Vmbus:
         if self.suspend.takes(offer):
             return
         kind = device_type(offer.class_id)
+        if not self._is_valid(offer, kind):
+            return
         if kind is HV_UNKNOWN and not (offer.is_hvsock or offer.class_id in UNSUPPORTED):
             self._log.say(f"hv_vmbus: Unknown GUID: {offer.class_id}")
         name = str(offer.instance_id)
@@ -289,6 +292,16 @@ class Vmbus:
             self._timeline.start(self._register(device))
         elif device.driver is not None:
             self._add_subchannel(device.driver, channel)
+
+    def _is_valid(self, offer: OfferChannel, kind: DeviceType) -> bool:
+        """`vmbus_is_valid_offer`: which devices a confidential guest takes."""
+        if self._isolated and not (kind.isolated or offer.is_hvsock):
+            self._log.say(
+                f"hv_vmbus: Invalid offer {offer.relid} from the host supporting isolation",
+                KERN_ERR,
+            )
+            return False
+        return True
 
     def _irq_name(self, offer: OfferChannel, kind: DeviceType) -> str:
         """Patch 3: what the channel's interrupt is called until its driver knows better."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEVICE_TYPES", "HvPci", "HvPciBus", "pci_function"]
 
-DEVICE_TYPES = (DeviceType(0x5, "vpci", "vpci"),)
+DEVICE_TYPES = (DeviceType(0x5, "vpci", "vpci", isolated=True),)
 
 
 @dataclass(slots=True)

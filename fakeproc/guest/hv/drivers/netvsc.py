@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEVICE_TYPES", "Netvsc", "NetvscDevice"]
 
-DEVICE_TYPES = (DeviceType(0x3, "netvsc", "netvsc", perf=True),)
+DEVICE_TYPES = (DeviceType(0x3, "netvsc", "netvsc", perf=True, isolated=True),)
 
 VRSS_CHANNEL_MAX = 64  # drivers/net/hyperv/hyperv_net.h
 

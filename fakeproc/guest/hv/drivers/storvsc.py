@@ -19,7 +19,7 @@ __all__ = ["DEVICE_TYPES", "Storvsc", "scsi_host"]
 
 DEVICE_TYPES = (
     DeviceType(0x0, "ide", "storvsc", perf=True),
-    DeviceType(0x1, "scsi", "storvsc", perf=True),
+    DeviceType(0x1, "scsi", "storvsc", perf=True, isolated=True),
     DeviceType(0x2, "fc", "storvsc", perf=True),
 )
 

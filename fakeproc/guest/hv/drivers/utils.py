@@ -17,9 +17,9 @@ DEVICE_TYPES = (
     DeviceType(0x7, "keyboard", "keyboard"),
     DeviceType(0x8, "mouse", "mouse"),
     DeviceType(0x9, "kvp", "kvp"),
-    DeviceType(0xA, "timesync", "timesync"),
-    DeviceType(0xB, "heartbeat", "heartbeat"),
-    DeviceType(0xC, "shutdown", "shutdown"),
+    DeviceType(0xA, "timesync", "timesync", isolated=True),
+    DeviceType(0xB, "heartbeat", "heartbeat", isolated=True),
+    DeviceType(0xC, "shutdown", "shutdown", isolated=True),
     DeviceType(0xE, "vss", "vss"),
     DeviceType(0xF, "balloon", "balloon"),
 )
