@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         FakeprocError,
         GuestDiedError,
         RefusedError,
+        ScenarioError,
+        ScenarioFailedError,
     )
     from fakeproc.api.guest import Guest
     from fakeproc.api.machine import Machine
@@ -47,6 +49,8 @@ __all__ = [
     "ProfileError",
     "RefusedError",
     "Row",
+    "ScenarioError",
+    "ScenarioFailedError",
     "State",
     "Table",
     "Uevent",
@@ -64,6 +68,8 @@ _HOMES = {
     "Profile": "profiles",
     "ProfileError": "profiles",
     "RefusedError": "api.errors",
+    "ScenarioError": "api.errors",
+    "ScenarioFailedError": "api.errors",
     "Row": "interrupts_table",
     "State": "api.state",
     "Table": "interrupts_table",

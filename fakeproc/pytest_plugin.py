@@ -15,9 +15,12 @@ asks for a guest.
 from __future__ import annotations
 
 import re
+import shlex
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +37,7 @@ _KEYS = ("profile", "kernel", "cpus", "clock", "seed", "sizes")
 _SESSION_GUEST = "fakeproc_session_guest"
 _FIXTURES = {"fakeproc_guest", "fakeproc_machine", _SESSION_GUEST}
 _NO_ID: Any = getattr(pytest, "HIDDEN_PARAM", "guest")  # pytest 8.4 is the first to have it
+_LONGEST_NAME = 200  # characters of a file's name
 _LINES = 200  # of each section of a report; the last are the interesting ones
 
 _MARKER = (
@@ -138,6 +142,7 @@ class _SessionGuests:
 
 _WATCHED = pytest.StashKey[list[_Watched]]()
 _SESSION_GUESTS = pytest.StashKey[_SessionGuests]()
+_JOURNALS = pytest.StashKey[Path]()
 
 
 def _watch(item: pytest.Item, name: str, console: Console) -> _Watched:
@@ -161,6 +166,7 @@ def pytest_runtest_makereport(
     if report.failed:
         for watched in item.stash.get(_WATCHED, []):
             report.sections += _sections(watched)
+            report.sections.append(_journal(item, watched))
     return report
 
 
@@ -178,6 +184,31 @@ def _sections(watched: _Watched) -> Iterator[tuple[str, str]]:
             lines = [f"cannot be had: {error}"]
         left_out = [f"… ({len(lines) - _LINES} lines before)"] if len(lines) > _LINES else []
         yield f"{name}: {title}", "\n".join([*left_out, *lines[-_LINES:]]) or "nothing"
+
+
+def _journal(item: pytest.Item, watched: _Watched) -> tuple[str, str]:
+    """The guest's journal, kept in a file: what to do with it."""
+    title = f"{watched.name}: journal"
+    name = re.sub(r"[^\w.-]+", "-", f"{item.nodeid}-{watched.name}")[-_LONGEST_NAME:]
+    cache = item.config.stash.get(_JOURNALS, None)
+    if cache is None:
+        pytest_cache = getattr(item.config, "cache", None)  # none with -p no:cacheprovider
+        kept = (
+            pytest_cache.mkdir("fakeproc")
+            if pytest_cache
+            else Path(tempfile.mkdtemp(prefix="fakeproc-journals-"))
+        )
+        cache = item.config.stash[_JOURNALS] = kept
+    path = cache / f"{name}.journal"
+    try:
+        path.write_text(watched.console.journal())
+    except Exception as error:  # noqa: BLE001 - a dead guest is not to hide why the test failed
+        return title, f"cannot be had: {error}"
+    return title, (
+        f"all that was done to the guest is in {path}\n"
+        f"play it again: fakeproc replay {shlex.quote(str(path))}\n"
+        f"mount the guest as it is now: fakeproc mount --journal {shlex.quote(str(path))} DIRECTORY"
+    )
 
 
 def _log(watched: _Watched) -> str:

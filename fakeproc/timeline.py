@@ -101,6 +101,12 @@ class Clock:
         """Let `instant` be now, unless it is past: time never runs backwards."""
         self._rebase(max(self.now(), instant))
 
+    def follow(self, monotonic: Callable[[], int]) -> None:
+        """Go on from now by another of the computer's clocks."""
+        now = self.now()
+        self._monotonic = monotonic
+        self._rebase(now)
+
     def _rebase(self, now: int) -> None:
         self._base, self._started = now, self._monotonic()
 

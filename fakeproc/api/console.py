@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from abc import abstractmethod
@@ -13,7 +14,12 @@ from typing import TYPE_CHECKING, Literal
 from fakeproc.access_record import AccessRecord
 from fakeproc.api import assertions
 from fakeproc.api.accesses import Accesses
-from fakeproc.api.errors import FakeprocError, RefusedError
+from fakeproc.api.errors import (
+    FakeprocError,
+    RefusedError,
+    ScenarioError,
+    ScenarioFailedError,
+)
 from fakeproc.api.files import Files, Path
 from fakeproc.api.measure import Measured
 from fakeproc.api.state import State
@@ -21,6 +27,8 @@ from fakeproc.interrupts_table import Table
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from fakeproc.play.target import Target
 
 __all__ = ["Console", "Uevent"]
 
@@ -121,7 +129,7 @@ class Console(Files):
             self._tell("clock", f"advance {max(last - before, 0):.9f}")
 
     def _is_manual(self) -> bool:
-        return self._ask("clock").startswith("manual")
+        return not self._ask("clock").startswith("real")
 
     def _time(self) -> float:
         return float(self._ask("clock").split()[1])
@@ -201,6 +209,34 @@ class Console(Files):
         The number is how often, and for "pending" the channel.
         """
         self._tell("fault", fault if number is None else f"{fault} {number}")
+
+    @abstractmethod
+    def _target(self) -> Target:
+        """The guest's files, for a scenario."""
+
+    def play(self, scenario: str | os.PathLike[str]) -> int:
+        """Play a scenario, a file or one that comes with fakeproc; how many steps were made.
+
+        Raises ScenarioFailedError where something is not as it expects, and
+        ScenarioError where it makes no sense on this guest, or is none.
+        """
+        from fakeproc.play import load, names, player  # noqa: PLC0415 - takes time
+
+        target = self._target()
+        try:
+            loaded = load.load(os.fspath(scenario))
+            why = player.missing_needs(loaded, target)
+            if why is not None:
+                raise ScenarioError(f"{scenario} makes no sense here: {why}")
+            return player.Player(loaded, target).play()
+        except player.StepFailed as error:
+            raise ScenarioFailedError(f"{scenario}: {error}") from error
+        except (load.ScenarioError, names.PlayError) as error:
+            raise ScenarioError(str(error)) from error
+
+    def journal(self) -> str:
+        """What was done to the guest since it booted, for `fakeproc replay`."""
+        return self._ask("journal")
 
     def state(self) -> State:
         """Guest and host as they are now."""

@@ -8,6 +8,8 @@ __all__ = [
     "FakeprocError",
     "GuestDiedError",
     "RefusedError",
+    "ScenarioError",
+    "ScenarioFailedError",
 ]
 
 
@@ -29,3 +31,11 @@ class GuestDiedError(FakeprocError):
 
 class RefusedError(FakeprocError, ValueError):
     """The host console refuses a command; the message says which word is wrong."""
+
+
+class ScenarioError(FakeprocError, ValueError):
+    """A scenario that cannot be played on this guest; the message names the file, line and key."""
+
+
+class ScenarioFailedError(FakeprocError, AssertionError):
+    """Something was not as the scenario expects; the message has the step and what came instead."""

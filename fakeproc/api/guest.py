@@ -24,6 +24,7 @@ from fakeproc.api.files import DirectoryFiles, Names
 from fakeproc.api.files import Path as GuestPath
 from fakeproc.api.keeper import Keeper, python, running_keeper
 from fakeproc.api.refusals import reason
+from fakeproc.play.target import MountedTarget, Target
 from fakeproc.profiles.select import (
     DEFAULT_PROFILE,
     ClockKind,
@@ -288,6 +289,9 @@ class Guest(Console):
         if error.errno == errno.EIO:
             return FakeprocError(f"a mistake in fakeproc, on host/{file} {command!r}:\n{log}")
         return RefusedError(reason(self.log(), f"/host/{file}") or str(error))
+
+    def _target(self) -> Target:
+        return MountedTarget(self.root)
 
     # -- Paths of the guest --------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from fakeproc import machine as emulated
 from fakeproc.api.console import Console
 from fakeproc.api.errors import RefusedError
 from fakeproc.api.files import Names, Path, guest_path
+from fakeproc.play.in_process import InProcessTarget
+from fakeproc.play.target import Target
 from fakeproc.profiles.select import (
     DEFAULT_PROFILE,
     ClockKind,
@@ -89,6 +91,9 @@ class Machine(Console):
 
     def _ask(self, file: str) -> str:
         return self.read(f"/host/{file}")
+
+    def _target(self) -> Target:
+        return InProcessTarget(self._files)
 
     def _resolve(self, path: Path) -> str:
         try:

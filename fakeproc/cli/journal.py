@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from fakeproc.cli.options import BadInput, Failure, example, mountpoint_argument, sentence
+from fakeproc.cli.options import (
+    BadInput,
+    Failure,
+    example,
+    mountpoint_argument,
+    read_journal,
+    sentence,
+)
 
 __all__ = ["replay", "save"]
 
@@ -46,18 +53,16 @@ def replay(journal: str, profile: str | None) -> None:
 
     Exit status: 1 where a result differs.
     """
-    from fakeproc.journal import JournalError, Saved
+    from fakeproc.journal import JournalError
     from fakeproc.play.replay import play_again
     from fakeproc.profiles import load
     from fakeproc.profiles.errors import ProfileError
 
+    saved = read_journal(journal)
     try:
-        saved = Saved.parse(Path(journal).read_text(), journal)
         played = play_again(saved, None if profile is None else load(profile))
-    except (JournalError, ProfileError, UnicodeDecodeError) as error:
+    except (JournalError, ProfileError) as error:
         raise BadInput(str(error)) from error
-    except OSError as error:
-        raise Failure(sentence(error)) from error
     for difference in played.differences:
         click.echo(str(difference))
     number = len(saved.journal.entries)

@@ -23,6 +23,7 @@ import click
 from fakeproc._version import __version__
 from fakeproc.cli.completion import completion
 from fakeproc.cli.cost import cost
+from fakeproc.cli.diff import diff
 from fakeproc.cli.doctor import doctor
 from fakeproc.cli.host import host
 from fakeproc.cli.journal import replay, save
@@ -127,6 +128,7 @@ for subcommand in (
     play,
     save,
     replay,
+    diff,
     top,
     lab,
     host,

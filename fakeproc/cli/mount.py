@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from fakeproc.cli.options import (
+    BadInput,
     Failure,
     MachineOptions,
     chosen_machine,
+    complete_words,
     example,
+    given_options,
     machine_options,
     mountpoint_argument,
+    read_journal,
     report,
     sentence,
 )
@@ -33,14 +37,25 @@ __all__ = ["mount"]
     epilog=example(
         "fakeproc mount /tmp/guest",
         "echo 3 > /tmp/guest/proc/irq/39/smp_affinity_list",
+        "fakeproc mount --journal failure.journal /tmp/again",
     )
 )
 @machine_options
+@click.option(
+    "--journal",
+    metavar="FILE",
+    help="The machine that 'fakeproc save' has saved in FILE: it goes on where it was.",
+    shell_complete=complete_words(dict, "file"),
+)
 @click.option("--allow-other", is_flag=True, help="Let other users in, as far as the modes do.")
 @click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
 @mountpoint_argument()
 def mount(
-    mountpoint: str, allow_other: bool, foreground: bool, **options: Unpack[MachineOptions]
+    mountpoint: str,
+    journal: str | None,
+    allow_other: bool,
+    foreground: bool,
+    **options: Unpack[MachineOptions],
 ) -> None:
     """Mount a guest on the empty directory MOUNTPOINT.
 
@@ -49,7 +64,7 @@ def mount(
     from fakeproc.mount import mountpoints
     from fakeproc.mount.start import DaemonDiedError
 
-    machine = chosen_machine(options)
+    machine = chosen_machine(options) if journal is None else _continued(journal, options)
 
     def say_mounted() -> None:
         interrupts = command_word(f"{mountpoint}/proc/interrupts")
@@ -73,6 +88,20 @@ def mount(
         raise Failure(f"{error}; see {shown(error.log)}") from error
     except (mountpoints.MountError, OSError) as error:
         raise Failure(sentence(error)) from error
+
+
+def _continued(journal: str, options: MachineOptions) -> Machine:
+    from fakeproc.journal import JournalError
+    from fakeproc.play.replay import continued
+    from fakeproc.profiles.select import checked_sizes
+
+    others = [option for option in given_options(options) if option != "--sizes"]
+    if others:
+        raise click.UsageError(f"with --journal the machine is the journal's: without {others[0]}")
+    try:
+        return continued(read_journal(journal), checked_sizes(options["sizes"] or "length"))
+    except JournalError as error:
+        raise BadInput(str(error)) from error
 
 
 def _serve_here(

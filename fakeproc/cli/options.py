@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
@@ -18,6 +19,7 @@ from fakeproc.defaults import DEFAULT_PROFILE, MAX_CPUS, MAX_SEED
 from fakeproc.shell_words import shown
 
 if TYPE_CHECKING:
+    from fakeproc.journal import Saved
     from fakeproc.machine import Machine
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "print_rows",
     "print_table",
     "profile_words",
+    "read_journal",
     "report",
     "sentence",
 ]
@@ -144,6 +147,20 @@ def mountpoint_argument(*, required: bool = True) -> Callable[[F], F]:
     return click.argument(
         "mountpoint", required=required, callback=not_empty, shell_complete=complete_directory
     )
+
+
+def read_journal(path: str) -> Saved:
+    """What `fakeproc save` has written.  Raises BadInput, and Failure where it cannot be read."""
+    from fakeproc.journal import JournalError, Saved
+
+    try:
+        return Saved.parse(Path(path).read_text(), path)
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{shown(path)}: not a text file") from error
+    except JournalError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        raise Failure(sentence(error)) from error
 
 
 # -- Which machine -----------------------------------------------------------------------

@@ -105,6 +105,7 @@ def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions)
     from fakeproc.machine import Machine
     from fakeproc.profiles.errors import ProfileError
     from fakeproc.profiles.select import DEFAULT_PROFILE, checked_clock, checked_sizes, chosen
+    from fakeproc.vfs.namespace import Namespace
 
     try:
         profile = chosen(
@@ -118,7 +119,7 @@ def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions)
         raise BadInput(str(error)) from error
     clock = checked_clock(options["clock"] or scenario.clock)
     sizes = checked_sizes(options["sizes"] or "length")
-    return InProcessTarget(Machine(profile, clock, sizes))
+    return InProcessTarget(Namespace(Machine(profile, clock, sizes)))
 
 
 def _progress(done: int, steps: int, moment: Moment) -> None:

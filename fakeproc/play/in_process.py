@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.play.target import text_of
-from fakeproc.vfs.namespace import Namespace
 
 if TYPE_CHECKING:
-    from fakeproc.machine import Machine
+    from fakeproc.vfs.namespace import Namespace
 
 __all__ = ["InProcessTarget"]
 
@@ -16,8 +15,8 @@ __all__ = ["InProcessTarget"]
 class InProcessTarget:
     """The files of a machine, without a mount."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._files = Namespace(machine)
+    def __init__(self, files: Namespace) -> None:
+        self._files = files
 
     def read(self, path: str) -> str:
         """Read a whole file.  Raises OSError."""

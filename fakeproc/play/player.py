@@ -56,7 +56,7 @@ class Player:
         self._waiting: list[_Planned] = []
         moments = in_time(self.scenario)
         mode, now = self._clock()
-        self._manual, self._origin = mode == "manual", now
+        self._manual, self._origin = mode != "real", now
         for done, moment in enumerate(moments):
             self.on_step(done, len(moments), moment)
             if moment.step.write is None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from fakeproc.journal import JournalError
+from fakeproc.journal import JournalError, in_seconds
 from fakeproc.machine import Machine
 from fakeproc.profiles.schema import Profile
 from fakeproc.timeline import Clock
 from fakeproc.vfs.namespace import Namespace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fakeproc.defaults import SizesKind
     from fakeproc.journal import Entry, Saved
     from fakeproc.timeline import Sleeper
 
-__all__ = ["Difference", "Played", "play_again"]
+__all__ = ["Difference", "Look", "Played", "continued", "play_again"]
 
 
 class Difference(NamedTuple):
@@ -45,35 +49,69 @@ class Played(NamedTuple):
     differences: list[Difference]
 
 
+class Look(NamedTuple):
+    """What is done with the files at a moment (ns), before what the journal has of that moment."""
+
+    instant: int
+    action: Callable[[Namespace], None]
+
+
+# The descriptors of processes: they are of their day, and change nothing in the machine.
+_PROGRAMS = "/host/programs"
+
+
 def play_again(
     saved: Saved,
     profile: Profile | None = None,
+    sizes: SizesKind = "length",
+    look: Look | None = None,
 ) -> Played:
     """Play a journal on a new machine, as fast as it goes, to the moment it was taken at.
 
-    `profile` is another profile than the journal's own.  Raises JournalError where
-    the journal does not begin at the boot, or its profile is not one of this version's.
+    `profile` is another profile than the journal's own.  Raises JournalError where the
+    journal does not begin at the boot, its profile is not one of this version's, or the
+    moment to look at is none that it has.
     """
     if saved.journal.missing:
         raise JournalError(f"the journal cannot be played: {saved.journal.missing}")
     machine = Machine(
         profile or _profile_of(saved),
         saved.header.clock,
+        sizes,
         boot_time=saved.header.boot_time,
         source=Clock(manual=saved.header.clock == "manual", monotonic=lambda: 0),
     )
     files = Namespace(machine)
-    entries = [*saved.journal.entries]
+    if look is not None:
+        if not machine.timeline.now <= look.instant <= saved.now:
+            first, last = in_seconds(machine.timeline.now), in_seconds(saved.now)
+            raise JournalError(f"the journal has the moments from {first} to {last}")
+        machine.timeline.request_at(look.instant, lambda: look.action(files))
+    entries = [entry for entry in saved.journal.entries if entry.path != _PROGRAMS]
     for entry in entries:
-        if entry.is_planned:
-            continue  # host/at makes it
-        # Each begins at its moment, whatever is under way then, as it did before.
-        machine.timeline.clock.forward_to(entry.instant)
-        machine.catch_up()
-        machine.timeline.call(_request(files, entry))
+        if not entry.is_planned:  # host/at makes those
+            # Each begins at its moment, whatever is under way then, as it did before.
+            machine.timeline.clock.forward_to(entry.instant)
+            machine.catch_up()
+            _begin(machine, files, entry)
     machine.timeline.clock.forward_to(saved.now)
     machine.catch_up()
     return Played(machine, files, _compared(entries, [*machine.journal.entries]))
+
+
+def continued(saved: Saved, sizes: SizesKind = "length") -> Machine:
+    """The machine of a journal, which goes on where that ends.  Raises JournalError."""
+    machine = play_again(saved, sizes=sizes).machine
+    machine.timeline.clock.follow(time.monotonic_ns)
+    return machine
+
+
+def _begin(machine: Machine, files: Namespace, entry: Entry) -> None:
+    number = len(machine.journal.entries)
+    machine.timeline.call(_request(files, entry))
+    if len(machine.journal.entries) > number:
+        again = machine.journal.entries[number]
+        again.pid, again.command = entry.pid, entry.command
 
 
 def _request(files: Namespace, entry: Entry) -> Sleeper[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from conftest import mounts_below
 
@@ -184,6 +185,24 @@ def test_a_failure_tells_of_the_guest(project) -> None:
     run = project.runpytest_subprocess()
     run.assert_outcomes(failed=2, passed=1)
     run.stdout.fnmatch_lines(EXPECTED)
+
+
+def test_a_failure_leaves_a_journal_and_says_how_to_play_it(project, cli) -> None:
+    project.makepyfile(
+        """
+        def test_it(fakeproc_machine):
+            fakeproc_machine.write("/proc/irq/39/smp_affinity_list", "3")
+            assert False
+        """
+    )
+    for options in ((), ("-p", "no:cacheprovider")):
+        run = project.runpytest_subprocess(*options)
+        run.assert_outcomes(failed=1)
+        lines = [line for line in run.stdout.lines if line.startswith("play it again: fakeproc ")]
+        path = lines[0].split()[-1]
+        assert Path(path).read_text().startswith("# fakeproc journal 1")
+        done = cli("replay", path)
+        assert done.stdout == "played 3 requests: every result is the same\n"
 
 
 def test_a_failure_in_a_worker_tells_of_the_guest(project) -> None:
