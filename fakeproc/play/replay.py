@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fakeproc.journal import Entry, Saved
     from fakeproc.timeline import Sleeper
 
-__all__ = ["Difference", "Look", "Played", "continued", "play_again"]
+__all__ = ["Difference", "Look", "Played", "continued", "play_again", "play_on"]
 
 
 class Difference(NamedTuple):
@@ -87,8 +87,14 @@ def play_again(
             first, last = in_seconds(machine.timeline.now), in_seconds(saved.now)
             raise JournalError(f"the journal has the moments from {first} to {last}")
         machine.timeline.request_at(look.instant, lambda: look.action(files))
+    return play_on(Played(machine, files, []), saved)
+
+
+def play_on(played: Played, saved: Saved) -> Played:
+    """Play what a later journal of the same machine has beyond what was played."""
+    machine, files, _ = played
     entries = [entry for entry in saved.journal.entries if entry.path != _PROGRAMS]
-    for entry in entries:
+    for entry in entries[len(machine.journal.entries) :]:
         if not entry.is_planned:  # host/at makes those
             # Each begins at its moment, whatever is under way then, as it did before.
             machine.timeline.clock.forward_to(entry.instant)

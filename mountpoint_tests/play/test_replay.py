@@ -13,6 +13,8 @@ from fakeproc import profiles
 from fakeproc.journal import JournalError, Saved
 from fakeproc.play.replay import play_again
 
+from . import sessions
+
 WATCHED = (
     "/host/state.json",
     "/proc/interrupts",
@@ -69,6 +71,22 @@ def test_a_machine_saved_in_the_middle_and_continued_ends_the_same() -> None:
             half.machine.advance(round(pause))
     assert half is not None
     assert texts(whole) == {path: half.files.read(path).decode() for path in WATCHED}
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_session_of_several_processes_on_a_mount_is_the_same_played_again(seed: int) -> None:
+    """Also looked at and continued as it goes on; `sessions.py` plays longer ones."""
+    assert sessions.check(seed, 100, 50) is None
+
+
+def test_a_difference_is_seen(monkeypatch) -> None:
+    """The comparison above would see a machine that is another."""
+    monkeypatch.setattr(sessions, "play_again", lambda saved: play_again(_other(saved)))
+    assert sessions.check(1, 20, 10) is not None
+
+
+def _other(saved: Saved) -> Saved:
+    return saved._replace(header=saved.header._replace(boot_time=1))
 
 
 def test_a_different_machine_is_told_by_its_results() -> None:
