@@ -44,17 +44,18 @@ class Inventory:
         self._random = Random(f"{seed}/inventory")  # noqa: S311 - not for secrets
         self._next_port = FIRST_PORT  # to connect to, where none is given
         self._local_port: int | None = None  # that the guest connected from last
-        self._planned: list[HostDevice] = []
-        self._before = self._state()
+        self.begin()
 
     def begin(self) -> None:
-        """Plan from here on."""
-        self._planned.clear()
+        """Plan from here on, for the host as it is now."""
+        self._planned: list[HostDevice] = []
         self._before = self._state()
+        # A device that goes has its instance until the guest has forgotten it.
+        self._instances = {channel.device.instance for channel in self._host.channels()}
+        self._room: dict[int, int] = {}  # relids that nobody may want, by connection
 
     def rollback(self) -> None:
         """Forget what was planned, as if it had never been."""
-        self._planned.clear()
         state, self._next_port, self._local_port = self._before
         self._random.setstate(state)
 
@@ -106,7 +107,7 @@ class Inventory:
         when it comes to that.
         """
         self._check_sockets()
-        taken = self._instances()
+        taken = self._instances
         while self._local_port is None or service_of_port(self._local_port) in taken:
             # `__vsock_bind_connectible`: a random port first, from then on the next one
             last = self._local_port
@@ -127,13 +128,8 @@ class Inventory:
             self._next_port += 1
         return service
 
-    def _instances(self) -> set[UUID]:
-        """In use; a device that goes has its instance until the guest has forgotten it."""
-        instances = {channel.device.instance for channel in self._host.channels()}
-        return instances | {device.instance for device in self._planned}
-
     def _instance(self, wanted: UUID | None, known: UUID | None = None) -> UUID:
-        taken = self._instances()
+        taken = self._instances
         if wanted in taken:
             raise ValueError(f"there is a device {wanted} already")
         return wanted or (known if known and known not in taken else self._invent())
@@ -144,8 +140,9 @@ class Inventory:
         planned = {other.primary.preferred for other in self._planned_with(relids)}
         if relid is not None and (relid in relids.taken or relid in planned):
             raise ValueError(f"relid {relid} is taken")
-        self._check_relids(len(device.channels), relids)
+        self._check_relids(len(device.channels), device.connection)
         self._planned.append(device)
+        self._instances.add(device.instance)
         return device
 
     def _planned_with(self, relids: Relids) -> list[HostDevice]:
@@ -153,18 +150,24 @@ class Inventory:
         connections = self._host.connections
         return [d for d in self._planned if connections[d.connection].relids is relids]
 
-    def _check_relids(self, wanted: int, relids: Relids) -> None:
+    def _check_relids(self, wanted: int, connection: int) -> None:
         """Raise ValueError where the guest could ask for more channels than there are relids."""
-        channels = set(relids.taken.values())  # also of devices that are going
-        for device in (*self._host.devices, *self._planned_with(relids)):
-            if self._host.connections[device.connection].relids is relids:
-                channels.update(device.channels)
-        left = MAX_RELID - len(channels)
+        connections = self._host.connections
+        relids = connections[connection].relids
+        sharing = [c.number for c in connections if c.relids is relids]
+        if connection not in self._room:
+            channels = set(relids.taken.values())  # also of devices that are going
+            for device in self._host.devices:
+                if device.connection in sharing:
+                    channels.update(device.channels)
+            self._room.update(dict.fromkeys(sharing, MAX_RELID - len(channels)))
+        left = self._room[connection]
         if wanted > left:
             raise ValueError(
                 f"the host has no relid left for {wanted} more channels: {max(0, left)} of"
                 f" {MAX_RELID} are free"
             )
+        self._room.update(dict.fromkeys(sharing, left - wanted))
 
     def offer(self, device: HostDevice) -> None:
         """Let the host offer it."""
