@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,8 @@ def lab(
         tables.write(results, output)
         _write_journals(results, output)
         page = report.write(laboratory, results, output, baseline)
+    except KeyboardInterrupt:
+        raise _interrupted(output) from None
     except LabError as error:
         raise BadInput(str(error)) from error
     except (OSError, ValueError) as error:
@@ -91,6 +94,19 @@ def lab(
         click.echo(f"fakeproc: {said}", err=True)
     if broken:
         raise Failure(broken[-1])
+
+
+class _Interrupted(Failure):
+    """Ended by ctrl+c; the exit status says so, as a shell's does."""
+
+    exit_code = 128 + signal.SIGINT
+
+
+def _interrupted(output: Path) -> _Interrupted:
+    kept = len(list((output / "cells").glob("*.json")))
+    return _Interrupted(
+        f"interrupted: {kept} cells are kept in {shown(output)}, and the same command goes on"
+    )
 
 
 def _run_missing(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,16 +45,21 @@ def cluster(scheduler: str | None, workers: int | None) -> Iterator[Client]:
             yield client
         return
     number = workers or os.cpu_count() or 1
-    with (
-        LocalCluster(
+    # What Tornado says of the callbacks that an interruption has cut short helps nobody.
+    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    # A ctrl+c is for this process, which ends the others; a worker would print where it was.
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        local = LocalCluster(
             n_workers=number,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # another laboratory may run at the same time
             silence_logs="ERROR",
-        ) as local,
-        Client(local, set_as_default=False) as client,
-    ):
+        )
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+    with local, Client(local, set_as_default=False) as client:
         yield client
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from fakeproc.api.state import State
 from fakeproc.journal import Saved
 from fakeproc.lab.measures import Measures, Sample, measured, series
 from fakeproc.lab.schema import Cell
+from fakeproc.mount.processes import die_with_parent
 
 __all__ = ["CellError", "Result", "main", "run"]
 
@@ -91,7 +93,9 @@ def run(cell: Cell) -> Result:
 
 
 def main() -> None:
-    """Run the cell of standard input."""
+    """Run the cell of standard input; ends with the worker that has started it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a worker ignores
+    die_with_parent(signal.SIGTERM)
     cell = Cell.model_validate_json(sys.stdin.read())
     json.dump(_experiment(cell).to_json(), sys.stdout)
 
