@@ -156,7 +156,11 @@ def _threads(
         for operations in file_systems(boundary, libfuse.caller).values()
     ]
     servers.threads = threads
-    service = Service(boundary.entered, lambda: _file_systems(mountpoint), servers.are_busy)
+    service = Service(
+        boundary.entered,
+        lambda: _file_systems(mountpoint),
+        lambda: boundary.is_waking or servers.are_busy(),
+    )
     servers.move_time, servers.on_sleep = service.keeps_time, service.look
     boundary.others = servers
     machine.admit = service.admit

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from threading import Condition, RLock
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from fakeproc.timeline import SECOND
 
@@ -62,12 +62,17 @@ class Boundary:
         self.depth = 0  # requests under way, one within the other
         self.others: Others | None = None
         self._changed = Condition(self.lock)
-        self._sleepers = 0
+        self._sleepers: list[Completion[Any]] = []  # what each request that sleeps waits for
 
     @property
     def moment(self) -> tuple[int, int]:
         """Another one, once a write or an event may have changed what there is to see."""
         return self.stores, self.machine.timeline.steps
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether what a request has slept for is over, and the request not yet answered."""
+        return any(called.done for called in [*self._sleepers])
 
     @contextmanager
     def entered(self) -> Iterator[Machine]:
@@ -97,14 +102,14 @@ class Boundary:
     def _let_others_in(self, called: Completion[R], others: Others) -> None:
         """Sleep, without the lock, until kernel code is done or this request moves the time."""
         depth, self.depth = self.depth, 0
-        self._sleepers += 1
+        self._sleepers.append(called)
         try:
             with others.serve():
                 while not called.done and self._time_moves_elsewhere(others):
                     self._changed.wait(self._time_to_next_event())
                     self.machine.catch_up()
         finally:
-            self._sleepers -= 1
+            self._sleepers.remove(called)
             self.depth = depth
 
     def _time_to_next_event(self) -> float:

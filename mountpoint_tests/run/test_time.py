@@ -237,3 +237,18 @@ def test_irqbalance_does_the_same_in_every_hour(run) -> None:
     assert float(one.splitlines()[-1].split()[0]) >= 3600
     assert any("smp_affinity" in line for line in writes)
     assert one.count("\topen\t/proc/interrupts") >= 350
+
+
+def test_no_time_passes_between_the_end_of_a_write_that_slept_and_its_answer(run) -> None:
+    """What was planned for later came before the program knew that its write had ended."""
+    script = """
+        for i in 1 2 3 4 5 6 7 8; do echo "+$i.4 read host/clock" > $FAKEPROC/host/at; done
+        for cpu in 1 2 3 4 5; do
+            echo 0 > /sys/devices/system/cpu/cpu$cpu/online
+            sleep 1
+            echo 1 > /sys/devices/system/cpu/cpu$cpu/online
+        done
+        cat $FAKEPROC/host/clock
+    """
+    out = run.shell(script, [*MANUAL, "--kernel=6.18"])  # which moves the channels, and waits
+    assert re.fullmatch(r"manual 33765\.00\d{4}\n", out)
