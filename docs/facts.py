@@ -284,7 +284,7 @@ def _words(annotation: Any) -> str:
     elif origin is dict:
         words = "table of counts" if arguments[0] is str else "list or table of numbers"
     elif origin is frozenset:
-        words = "list of CPUs"
+        words = "list of CPUs" if arguments[0] is schema.Cpu else "list of integers"
     elif origin is tuple:
         words = f"list of {_words(arguments[0])}s"
     return words

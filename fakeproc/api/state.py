@@ -52,10 +52,14 @@ class Channel:
 
 @dataclass(frozen=True)
 class Device:
-    """A VMBus device; `driver` is None while it has none."""
+    """A VMBus device; `driver` is None while it has none.
+
+    `connection` is the one that it is offered on, from 1 on.
+    """
 
     type: str
     class_id: str
+    connection: int | None
     driver: str | None
     channels: tuple[Channel, ...]
 
@@ -111,8 +115,9 @@ class State:
 
     @property
     def channels(self) -> dict[int, Channel]:
-        """All channels by relid."""
-        return {c.relid: c for device in self.devices.values() for c in device.channels}
+        """All channels by relid; where two connections have the same, that of the first."""
+        devices = sorted(self.devices.values(), key=lambda d: d.connection or 0, reverse=True)
+        return {c.relid: c for device in devices for c in device.channels}
 
     def irqs_of(self, driver: str) -> dict[int, Irq]:
         """The interrupts of all channels of a driver's devices, by number."""
@@ -147,6 +152,7 @@ def _device(found: dict[str, Any]) -> Device:
     return Device(
         type=found["type"],
         class_id=found["class_id"],
+        connection=found["connection"],
         driver=found["driver"],
         channels=tuple(Channel(**channel) for channel in channels),
     )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -23,14 +24,14 @@ def patches(numbers: tuple[int, ...]) -> None:
     guest as well, where --without-patch leaves a patch out.
     """
     from fakeproc.play.patches import EXPERIMENTS, compare
-    from fakeproc.series import ALL_PATCHES, NEEDS, without
+    from fakeproc.series import ALL_PATCHES, NEEDS, Patch, without
 
     unknown = [number for number in numbers if number not in EXPERIMENTS]
     if unknown:
         raise BadInput(f"a patch is a number from 1 to {len(EXPERIMENTS)}, not {unknown[0]}")
     if not numbers:
         rows = [
-            (str(number), experiment.what, _list(NEEDS.get(number, ())))  # type: ignore[call-overload]
+            (str(number), experiment.what, _list(NEEDS.get(Patch(number), ())))
             for number, experiment in EXPERIMENTS.items()
         ]
         print_table(("patch", "what it does", "needs"), rows)
@@ -48,10 +49,10 @@ def patches(numbers: tuple[int, ...]) -> None:
         _indented(after)
 
 
-def _list(numbers: object) -> str:
-    return ", ".join(str(int(number)) for number in sorted(numbers))  # type: ignore[call-overload]
+def _list(numbers: Iterable[int]) -> str:
+    return ", ".join(str(int(number)) for number in sorted(numbers))
 
 
-def _indented(lines: tuple[str, ...] | list[str]) -> None:
+def _indented(lines: Sequence[str]) -> None:
     for line in lines or ["(nothing)"]:
         click.echo(textwrap.indent(line, "    "))

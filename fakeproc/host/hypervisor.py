@@ -395,7 +395,3 @@ class Host:
     def forget_irq(self, irq: int) -> None:
         """Raise an interrupt no more that is freed next."""
         self.sources.forget_irq(irq)
-
-    def set_traffic(self, channel: HostChannel, rate: float, kind: str) -> None:
-        """Interrupt the guest for a channel so often; ValueError for no such rate or kind."""
-        self.sources.set_channel(channel, rate, kind)

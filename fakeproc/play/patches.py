@@ -126,10 +126,11 @@ def compare(number: int) -> tuple[list[str], list[str]]:
     """What the commands of a patch print without it, and with it."""
     experiment = EXPERIMENTS[number]
     profile = with_kernel(load(experiment.profile), "rfc")
-    guests = (without_patches(profile, (number,)), profile)
-    return tuple(  # type: ignore[return-value]
-        list(run_commands(Machine(guest, "manual"), experiment.commands)) for guest in guests
+    before, after = (
+        list(run_commands(Machine(guest, "manual"), experiment.commands))
+        for guest in (without_patches(profile, (number,)), profile)
     )
+    return before, after
 
 
 def run_commands(machine: Machine, commands: tuple[str, ...]) -> Iterator[str]:

@@ -111,7 +111,7 @@ def test_a_rescinded_channel_interrupts_no_more() -> None:
     """What was due until the host took it back is delivered, and nothing after."""
     machine = default_guest()
     channel = machine.host.relids.taken[19]
-    machine.host.set_traffic(channel, 1_000_000, "steady")
+    machine.host.sources.set_channel(channel, 1_000_000, "steady")
     machine.advance(MILLISECOND)
     machine.host.rescind(channel)
     sent = channel.sent

@@ -117,7 +117,7 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
 
     def set_all() -> None:
         for channel in channels:
-            host.set_traffic(channel, rate, kind)
+            host.sources.set_channel(channel, rate, kind)
 
     return set_all
 

@@ -17,7 +17,7 @@ from fakeproc.series import Patch
 if TYPE_CHECKING:
     from fakeproc.series import Series
 
-__all__ = ["ASSUMED_CYCLES", "CYCLES", "STEPS", "Cost", "Step", "cost", "extra_cost"]
+__all__ = ["CYCLES", "STEPS", "Cost", "Step", "cost", "extra_cost"]
 
 # Cycles of a step on a processor that has everything at hand.  5 for what the first-level
 # cache holds, and 20 for a locked instruction, are those of Intel's Skylake (Agner Fog,
@@ -29,7 +29,6 @@ CYCLES = {
     "call": 10,  # an indirect call with its return
     "mix": 40,  # add_interrupt_randomness: fast_mix(), and the look whether it is time
 }
-ASSUMED_CYCLES = tuple(CYCLES)
 
 
 @dataclass(frozen=True, slots=True)
