@@ -185,6 +185,30 @@ def test_where_nothing_can_be_installed_the_packages_are_named(
     assert not (machine.checkout / ".venv").exists()
 
 
+def test_a_tool_that_the_distribution_lacks_is_named_and_the_rest_installed(
+    machine: Machine,
+) -> None:
+    for name in TOOLS:
+        if name not in {"htop", "busybox"}:
+            machine.program(name, "")
+    with (machine.state / "offered").open("a") as file:
+        file.write("busybox\n")
+    done = machine.setup("--for", "test")
+    # busybox stays missing, as the stand-in for apt-get only notes what it is to install.
+    assert done.returncode == 1
+    assert "htop" not in done.stderr
+    assert "no htop: the tests that run htop are skipped\n" in done.stdout
+    assert machine.calls() == ["update", "install fuse3 libfuse2 busybox"]
+
+    machine.program("busybox", "")
+    assert machine.setup("--for", "test").returncode == 0
+    assert (machine.checkout / ".venv/fakeproc-lacks").read_text() == "htop\n"
+    machine.calls()
+    done = machine.setup("--for", "test")
+    assert "the tests that run htop are skipped" in done.stdout  # said every time
+    assert machine.calls() == []  # and the list of packages not fetched again
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root needs no sudo")
 def test_a_user_without_sudo_is_told_so(machine: Machine) -> None:
     (machine.bin / "sudo").unlink()

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from conftest import REPOSITORY, mounts_below
+from programs import program
 
 USER = 65534
 
@@ -238,11 +238,10 @@ def hidden_above(path: str) -> str:
 
 def built(tmp_path: Path, name: str, text: str, *command: str) -> Path:
     """A program, where everybody may execute it."""
-    if shutil.which(command[0]) is None:
-        pytest.fail(f"there is no {command[0]}: scripts/setup --for test installs it")
+    program(command[0])
     source = tmp_path / name
     source.write_text(text)
-    program = source.with_suffix("")
+    binary = source.with_suffix("")
     environment = os.environ | {"GOCACHE": f"{tmp_path}/cache", "GO111MODULE": "off"}
-    subprocess.run([*command, "-o", program, source], check=True, env=environment)
-    return program
+    subprocess.run([*command, "-o", binary, source], check=True, env=environment)
+    return binary

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from programs import SEARCH, program
 from run.runs import Runs, runs_of
-
-# An ordinary user's PATH on Debian leaves out where irqbalance is.
-SEARCH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +20,7 @@ def window(cli) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(
         guest, *command: object, timeout: float = 60, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        program = str(command[0])
-        if shutil.which(program, path=SEARCH) is None:
-            pytest.fail(f"there is no {program}: scripts/setup --for test installs it")
+        program(str(command[0]))
         plain = {"LC_ALL": "C", "S_TIME_FORMAT": "ISO", "PATH": SEARCH, "COLUMNS": "200"}
         return subprocess.run(
             [sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",

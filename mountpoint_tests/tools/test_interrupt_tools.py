@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,8 +11,8 @@ import time
 import urllib.request
 
 import pytest
+from programs import program
 
-from .conftest import SEARCH
 from .views import state, targets, total, vmbus_irqs
 
 NETVSC = 39  # relid 19
@@ -111,14 +110,12 @@ def test_against_psutil(looked_at, inside) -> None:
 
 
 def test_against_node_exporter(looked_at, cli) -> None:
-    program = shutil.which("prometheus-node-exporter", path=SEARCH) or pytest.fail(
-        "there is no prometheus-node-exporter: scripts/setup --for test installs it"
-    )
+    exporter = program("prometheus-node-exporter")
     port = free_port()
     command = [
         # A daemon that sleeps would let the guest's time pass, and interrupts come.
         sys.executable, "-m", "fakeproc", "run", "--net=host", "--time=host",
-        "--mount", looked_at.root, "--", program,
+        "--mount", looked_at.root, "--", exporter,
         "--collector.disable-defaults", "--collector.interrupts", "--collector.softnet",
         f"--web.listen-address=127.0.0.1:{port}", "--collector.cpu", "--collector.dmi",
     ]  # fmt: skip

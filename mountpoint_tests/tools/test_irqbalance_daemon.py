@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
 import struct
@@ -13,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from programs import SEARCH, program
 from run.runs import eventually
 
-from .conftest import SEARCH
 from .views import channel_vp_mapping, state, targets, vmbus_irqs
 
 CORE = "#!/bin/sh\necho balance_level=core\n"
@@ -48,13 +47,11 @@ def balancer(cli, tmp_path) -> Callable[..., object]:
 
     @contextmanager
     def started(guest, *options: str, before: tuple[str, ...] = ()) -> Iterator[Balancer]:
-        program = shutil.which("irqbalance", path=SEARCH) or pytest.fail(
-            "there is no irqbalance: scripts/setup --for test installs it"
-        )
+        irqbalance = program("irqbalance")
         log = tmp_path / "irqbalance.log"
         command = [
             sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
-            *before, "stdbuf", "-oL", program, "--debug", "-t", "1", *options,
+            *before, "stdbuf", "-oL", irqbalance, "--debug", "-t", "1", *options,
         ]  # fmt: skip
         with log.open("w") as output:
             process = subprocess.Popen(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from programs import program
 
-from .conftest import SEARCH
 from .test_interrupt_tools import fetched, free_port
 from .views import state, vmbus_irqs
 
@@ -65,9 +64,7 @@ def charts(port: int, seconds: float = 60) -> dict:
 
 
 def test_against_netdata(mount_guest, cli, tmp_path: Path) -> None:
-    program = shutil.which("netdata", path=SEARCH) or pytest.fail(
-        "there is no netdata: scripts/setup --for test installs it"
-    )
+    netdata = program("netdata")
     guest = mount_guest()
     (guest.host / "clock").write_text("advance 3")  # its quiet time
     (guest.host / "traffic").write_text("all 100")
@@ -78,7 +75,7 @@ def test_against_netdata(mount_guest, cli, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     command = [
         sys.executable, "-m", "fakeproc", "run", "--net=host", "--mount", guest.root, "--",
-        program, "-D", "-c", configuration,
+        netdata, "-D", "-c", configuration,
     ]  # fmt: skip
     process = subprocess.Popen(
         command, env=cli.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
