@@ -151,6 +151,18 @@ def _faults() -> str:
             "the guest finds no memory for the Linux interrupt of the next channels (patch 8)",
         )
     )
+    rows.append(("`stuck RELID`", "that channel interrupts nobody until `clear`, and then once"))
+    request = "`read|write PATTERN [N]`".replace("|", "\\|")
+    rows += [
+        (f"{request} `ERRNO`", "the N-th read or write of such a path from now on, counted by "
+         "read(2) and write(2), ends with that errno; `*` in a pattern stands for anything"),
+        (f"{request} `late SECONDS`", "it takes so long"),
+        (f"{request} `short BYTES`", "it reads, or hands over, no more than that"),
+        (f"{request} `hang`", "it does not end before `release`, or `clear`"),
+        (f"{request} `with MOMENT PATH DATA`", "in the middle of it another write is made, as "
+         "`host/at` would: `with +0.0001 host/rescind 13`"),
+    ]  # fmt: skip
+    rows.append(("`release`", "what hangs goes on"))
     rows.append(("`clear`", "nothing more goes wrong"))
     return table(("fault", "what becomes of the next N such requests, or of the next one"), rows)
 
@@ -180,7 +192,8 @@ MORE_OF_THE_CONSOLE = {
     "interrupt": f"COUNT is 1 where it is left out, and at most {host_words.MAX_COUNT}.\n",
     "clock": (
         "`manual`: time passes only when told. `advance SECONDS`: it passes at once, and all that "
-        "was due happens. `real`: it passes by itself, RATE times as fast as yours.\n"
+        "was due happens. `hold`: as `manual`, but a write that takes machine time sleeps until "
+        "somebody else moves the clock. `real`: it passes by itself, RATE times as fast as yours.\n"
     ),
     "state.json": (
         "CPUs and sets of CPUs are lists of numbers; counts are objects from CPU to number, "

@@ -16,7 +16,8 @@ its name, operation, path, the number that write(2) returned or the name of the
 errno, and the data, escaped as in a Python string.
 
 The operations are `write`; `open` of a file to write to, where that was refused; and
-`read`, which only `host/at` makes.  Entries of the process 0, `at`, were made by `host/at`.
+`read`, which `host/at` makes, or a process whose read is counted by a fault of `host/fault`
+(its data is the size and the offset).  Entries of the process 0, `at`, were made by `host/at`.
 """
 
 from __future__ import annotations

@@ -15,12 +15,14 @@ from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
 from fakeproc.host.hypervisor import Host
 from fakeproc.host.inventory import Inventory
 from fakeproc.journal import AT, Journal
-from fakeproc.timeline import SECOND, Clock, Timeline
+from fakeproc.path_faults import PathFaults
+from fakeproc.timeline import SECOND, Clock, HungTaskError, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fakeproc.defaults import ClockKind, SizesKind
+    from fakeproc.path_faults import PathFault
     from fakeproc.profiles.schema import Profile
     from fakeproc.timeline import Sleeper
 
@@ -39,6 +41,9 @@ class FilesPort(Protocol):
 
     def read(self, path: str) -> bytes:
         """The whole text, as root reads it.  Raises OSError."""
+
+    def resolve(self, path: str) -> list[str]:
+        """The names down to where a path leads, without links.  Raises OSError."""
 
 
 class Machine:
@@ -78,6 +83,8 @@ class Machine:
         self.journal = Journal()
         self.started_with = clock
         self.agenda = Agenda(self.timeline, self._make_request)
+        self.path_faults = PathFaults()
+        self.others_release = False  # whether somebody else can let a request go on that hangs
         self.files: FilesPort | None = None  # set by what serves the files
         self.kernel = Kernel(self.timeline, profile, self.host, boot_time)
         self.host.connect(self.kernel)
@@ -143,6 +150,24 @@ class Machine:
                 entry.result = len(entry.data)
             else:
                 entry.result = yield from files.writing(path, data)
+
+    def fail(self, fault: PathFault) -> Sleeper[None]:
+        """Have a fault happen to the request that this is the kernel code of: its time, its errno.
+
+        Where nobody else can release a request that hangs, it ends like any other task
+        that is blocked for two minutes.
+        """
+        fault.begin()
+        if fault.late:
+            yield fault.late
+        released = self.path_faults.hang() if fault.hangs else None
+        while released is not None and not released.done:
+            try:
+                yield released
+            except HungTaskError:
+                if not self.others_release:
+                    raise
+        fault.check()
 
     def note_lost(self, relid: int, connection: int, cpu: int, count: int | None) -> None:
         """Say in the guest's log that a channel's interrupts reach nobody, or did not (`count`)."""

@@ -118,6 +118,8 @@ class Completion(Generic[T]):
         self.done = False
         self._value: T | None = None
         self.error: Exception | None = None  # what it failed with
+        # Where it is code that runs: what that waits for; None while it sleeps for a time.
+        self.awaits: Completion[object] | None = None
         self._waiters: list[Callable[[], None]] = []
 
     def complete(self, value: T) -> None:
@@ -299,6 +301,7 @@ class _Task(Generic[T]):
 
     def _go_on(self, step: Callable[[], int | Completion[object]]) -> None:
         self._waits += 1
+        self.finished.awaits = None
         if self._watchdog is not None:
             self._timeline.cancel(self._watchdog)
             self._watchdog = None
@@ -315,6 +318,7 @@ class _Task(Generic[T]):
         if isinstance(awaited, int):
             self._timeline.after(awaited, lambda: self._wake(wait, None))
         else:
+            self.finished.awaits = awaited
             if self._watched and not awaited.done:
                 limit = self._timeline.now + HUNG_TASK_TIMEOUT
                 self._watchdog = self._timeline.request_at(limit, self._hung)
@@ -390,10 +394,11 @@ class Timeline:
     def run_to(self, instant: int) -> None:
         """Run the machine up to an instant."""
         while self._queue and self._queue[0][0] <= instant:
-            self._step()
+            self.step()
         self.now = max(self.now, instant)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Run the next event, at its moment.  There must be one."""
         due, _, _, action = heapq.heappop(self._queue)
         if self._cancelled:
             self._drop_cancelled()
@@ -435,7 +440,7 @@ class Timeline:
         Raises what it failed with.
         """
         while not awaited.done:
-            self._step()
+            self.step()
         self.clock.forward_to(self.now)
         return awaited.result()
 
@@ -446,5 +451,5 @@ class Timeline:
     def settle(self) -> None:
         """Run until no event is left, moving the machine's time: a machine that boots."""
         while self._queue:
-            self._step()
+            self.step()
         self.clock.forward_to(self.now)

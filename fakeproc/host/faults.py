@@ -13,6 +13,7 @@ class Fault(Enum):
 
     MODIFYCHANNEL_NAK = "modifychannel nak"  # refused, and said so
     MODIFYCHANNEL_DROP = "modifychannel drop"  # acted on, and never acknowledged
+    MODIFYCHANNEL_IGNORE = "modifychannel ignore"  # neither acted on nor answered
     POST_EAGAIN = "post eagain"  # HV_STATUS_INVALID_CONNECTION_ID
     POST_ENOBUFS = "post enobufs"  # HV_STATUS_INSUFFICIENT_BUFFERS
     POST_EINVAL = "post einval"  # HV_STATUS_INVALID_PARAMETER

@@ -269,6 +269,8 @@ class Host:
     def _retarget(
         self, channel: HostChannel | None, relid: int, target_vp: int, on: HostConnection
     ) -> None:
+        if self.faults.consume(Fault.MODIFYCHANNEL_IGNORE):
+            return
         status = REFUSED if self.faults.consume(Fault.MODIFYCHANNEL_NAK) else 0
         if channel is None or on.channel(relid) is not channel:
             status = REFUSED
@@ -350,6 +352,9 @@ class Host:
 
     def signal(self, channel: HostChannel, count: int = 1) -> None:
         """Set a channel's event flag and interrupt its processor, `count` times."""
+        if channel in self.sources.held:
+            self.sources.held[channel] = True
+            return
         self.sources.count(channel, count)
         on = channel.device.connection
         self.guest.interrupt(channel.target_vp, {channel.relid: count}, connection=on)

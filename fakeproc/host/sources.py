@@ -46,6 +46,7 @@ class Sources:
         self.lines: dict[int, Source] = {}  # traffic on other interrupts, by IRQ
         self.timer_rate: float | None = None  # expiries a second, of every processor that is on
         self.lost = LostInterrupts()
+        self.held: dict[HostChannel, bool] = {}  # stuck channels, and whether one is owed
         self.sent = 0  # for channels, in all, also for those that have gone
         self._timers: dict[int, Source] = {}  # by processor
         self._timeline = timeline
@@ -113,7 +114,8 @@ class Sources:
 
     def tell_load(self, channel: HostChannel) -> None:
         """Say how often a channel interrupts its processor from now on."""
-        rate = channel.traffic.rate if channel.traffic is not None and channel.open else 0
+        flows = channel.traffic is not None and channel.open and channel not in self.held
+        rate = channel.traffic.rate if channel.traffic is not None and flows else 0
         self._guest().channel_load(
             channel.target_vp, channel.relid, rate, channel.device.connection
         )
@@ -125,6 +127,26 @@ class Sources:
             if channel.target_vp == vp:
                 self.deliver_channel(channel)
                 self.lost.look(channel, off=vp not in self._timers)
+
+    # A channel that is stuck
+
+    def hold(self, channel: HostChannel) -> None:
+        """Have a channel interrupt nobody until `let_go`: a fault."""
+        self.deliver_channel(channel)
+        self.held.setdefault(channel, False)
+        self.tell_load(channel)
+
+    def let_go(self) -> None:
+        """Let every channel interrupt again; one interrupt stands for all that were held back."""
+        held, self.held = self.held, {}
+        for channel, signalled in held.items():
+            due = 0 if channel.traffic is None else channel.traffic.take(self._timeline.now)
+            if (signalled or due) and channel.open:
+                self.count(channel, 1)
+                self._guest().interrupt(
+                    channel.target_vp, {channel.relid: 1}, connection=channel.device.connection
+                )
+            self.tell_load(channel)
 
     # What has been sent and not been delivered
 
@@ -182,7 +204,7 @@ class Sources:
 
     def deliver_channel(self, channel: HostChannel) -> None:
         """Deliver what is due of a channel, before something about it changes."""
-        if channel.traffic is not None:
+        if channel.traffic is not None and channel not in self.held:
             count = channel.traffic.take(self._timeline.now)
             if count and channel.open:
                 self.count(channel, count)

@@ -162,7 +162,7 @@ def _threads(
         lambda: boundary.is_waking or servers.are_busy(),
     )
     servers.move_time, servers.on_sleep = service.keeps_time, service.look
-    boundary.others = servers
+    boundary.others, machine.others_release = servers, True
     machine.admit = service.admit
     for directory in directories(mountpoint):
         directory.mkdir()

@@ -81,6 +81,7 @@ def play_again(
         boot_time=saved.header.boot_time,
         source=Clock(manual=saved.header.clock == "manual", monotonic=lambda: 0),
     )
+    machine.others_release = True  # as the journal has it
     files = Namespace(machine)
     if look is not None:
         if not machine.timeline.now <= look.instant <= saved.now:
@@ -123,7 +124,9 @@ def _begin(machine: Machine, files: Namespace, entry: Entry) -> None:
 def _request(files: Namespace, entry: Entry) -> Sleeper[None]:
     with suppress(OSError):  # the journal has it, to be compared
         if entry.operation == "open":
-            files.open(entry.path, os.O_WRONLY | os.O_TRUNC)
+            files.open(entry.path, os.O_WRONLY | os.O_TRUNC | os.O_CREAT)
+        elif entry.operation == "read":
+            yield from files.reading(entry.path, *map(int, entry.data.split()))
         else:
             yield from files.writing(entry.path, entry.data, kept=True)
 
@@ -139,7 +142,10 @@ def _compared(before: list[Entry], now: list[Entry]) -> list[Difference]:
 
 
 def _essence(entry: Entry) -> tuple[object, ...]:
-    return entry.instant, entry.operation, entry.path, entry.outcome, entry.data
+    # How much of a text one read gets hangs on when the file was opened.
+    reads = entry.operation == "read" and not entry.is_planned and not entry.error
+    outcome = "read" if reads else entry.outcome
+    return entry.instant, entry.operation, entry.path, outcome, entry.data
 
 
 def _profile_of(saved: Saved) -> Profile:

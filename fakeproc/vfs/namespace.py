@@ -72,8 +72,20 @@ class Namespace:
 
     def open(self, path: str, flags: int, *, kept: bool = True) -> tuple[Operations, OpenFile]:
         """The file at a path, opened, and the file system that reads and writes it."""
-        file_system, below = self._find(path)
+        try:
+            file_system, below = self._find(path)
+        except FileNotFoundError:
+            if flags & os.O_CREAT:
+                directory, _, name = path.rpartition("/")
+                file_system, below = self._find(directory)
+                file_system.create(f"{below.rstrip('/')}/{name}")
+            raise
         return file_system, file_system.open(below, flags, kept=kept)
+
+    def reading(self, path: str, size: int, offset: int) -> Sleeper[bytes]:
+        """One read(2) of a file, as kernel code, which may sleep by a fault."""
+        file_system, file = self.open(path, os.O_RDONLY)
+        return (yield from file_system.reading(file, size, offset))
 
     def read(self, path: str) -> bytes:
         """What a program gets that opens this file and reads to the end."""

@@ -9,14 +9,13 @@ import errno
 import os
 import stat
 from collections.abc import Generator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.inodes import file_type
 from fakeproc.vfs.open_files import OpenDirectory, OpenFile
-from fakeproc.vfs.record import command_of, recorded
+from fakeproc.vfs.record import recorded
 from fakeproc.vfs.refusals import Refusals
 from fakeproc.vfs.request import Boundary, request
 from fakeproc.vfs.seq_file import bitmap_piece, piece
@@ -24,6 +23,7 @@ from fakeproc.vfs.seq_file import bitmap_piece, piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from fakeproc.path_faults import PathFault
     from fakeproc.timeline import Sleeper
     from fakeproc.vfs.fstypes import FileSystemType
     from fakeproc.vfs.permissions import Caller
@@ -170,21 +170,16 @@ class Operations(Refusals):
             self.check_open(path, node, flags)
         except OSError as error:
             if flags & (os.O_WRONLY | os.O_RDWR):
-                self._tell_refused_open(path, error, kept)
+                known = error.strerror not in {None, path}
+                why = str(error.strerror) if known else "the caller may not write it"
+                if kept:
+                    self.tell_refused_open(path, why, error)
+                else:
+                    self.boundary.machine.note_refused_open(self._shown(path), why, error)
             raise
         if flags & _O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
         return OpenFile(path, node, bool(flags & (os.O_WRONLY | os.O_RDWR)))
-
-    def _tell_refused_open(self, path: str, error: OSError, kept: bool) -> None:
-        machine, shown = self.boundary.machine, self._shown(path)
-        known = error.strerror not in {None, path}
-        why = str(error.strerror) if known else "the caller may not write it"
-        machine.note_refused_open(shown, why, error)
-        if kept:
-            now = machine.timeline.now
-            with suppress(OSError), machine.journal.entry(now, self._process(), "open", shown, b""):
-                raise error
 
     def _shown(self, path: str) -> str:
         return f"/{self.fstype.name}{path}"
@@ -197,6 +192,37 @@ class Operations(Refusals):
     @request
     @recorded
     def read(self, file: OpenFile, size: int, offset: int, *, paged: bool = False) -> bytes:
+        """What a reader gets at once of the text, from `offset`.  `paged`: see `_read`."""
+        if not self.boundary.machine.path_faults.waiting:
+            return self._read(file, size, offset, paged)
+        return self.boundary.finish(self.reading(file, size, offset, paged=paged))
+
+    def reading(
+        self, file: OpenFile, size: int, offset: int, *, paged: bool = False
+    ) -> Sleeper[bytes]:
+        """The same as kernel code, which may sleep by a fault, and is then in the journal."""
+        machine, path = self.boundary.machine, self._shown(file.path)
+        faults = machine.path_faults.take("read", path)
+        if not faults:
+            return self._read(file, size, offset, paged)
+        data = f"{size} {offset}".encode()
+        with machine.journal.entry(
+            machine.timeline.now, self.process(), "read", path, data
+        ) as entry:
+            size = yield from self._happen(faults, size)
+            found = self._read(file, size, offset, paged)
+            entry.result = len(found)
+        return found
+
+    def _happen(self, faults: list[PathFault], size: int) -> Sleeper[int]:
+        """Have those faults happen whose turn it is; how many bytes they leave."""
+        for fault in faults:
+            if not fault.left:
+                yield from self.boundary.machine.fail(fault)
+                size = size if fault.short is None else min(size, fault.short)
+        return size
+
+    def _read(self, file: OpenFile, size: int, offset: int, paged: bool) -> bytes:
         """What a reader gets at once of the text, from `offset`.
 
         It is rendered anew where a reader begins, and where one does not go on
@@ -234,13 +260,17 @@ class Operations(Refusals):
         if not kept:
             return (yield from self._stored(node, path, data))
         with machine.journal.entry(
-            machine.timeline.now, self._process(), "write", path, data
+            machine.timeline.now, self.process(), "write", path, data
         ) as entry:
             entry.result = yield from self._stored(node, path, data)
         return entry.result
 
     def _stored(self, node: Attribute, path: str, data: bytes) -> Sleeper[int]:
+        faults = self.boundary.machine.path_faults
         try:
+            if faults.waiting:
+                concerned = faults.take("write", path)
+                data = data[: (yield from self._happen(concerned, len(data)))]
             if node.store is None:
                 raise OSError(errno.EIO, "this file takes no writes")
             taken = node.store(data)
@@ -253,11 +283,6 @@ class Operations(Refusals):
         finally:
             self.boundary.stores += 1
         return len(data) if taken is None else taken
-
-    def _process(self) -> tuple[int, str]:
-        """The number and the name of the process that asks."""
-        pid = self.caller().pid
-        return pid, command_of(pid)
 
     def _still_there(self, file: OpenFile) -> Attribute:
         """The node that an open file leads to now.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from fakeproc.vfs.inodes import Inodes
+from fakeproc.vfs.record import command_of
 from fakeproc.vfs.request import request
 
 __all__ = ["Refusals"]
@@ -19,9 +21,21 @@ class Refusals(Inodes):
         try:
             return self._refuse_entry("create", path)
         except OSError as error:
-            shown = f"/{self.fstype.name}{path}"
-            self.boundary.machine.note_refused_open(shown, "the guest has no such file", error)
+            self.tell_refused_open(path, "the guest has no such file", error)
             raise
+
+    def tell_refused_open(self, path: str, why: str, error: OSError) -> None:
+        """Tell of an open for writing that is refused: in the guest's log, and in the journal."""
+        machine, shown = self.boundary.machine, f"/{self.fstype.name}{path}"
+        machine.note_refused_open(shown, why, error)
+        now = machine.timeline.now
+        with suppress(OSError), machine.journal.entry(now, self.process(), "open", shown, b""):
+            raise error
+
+    def process(self) -> tuple[int, str]:
+        """The number and the name of the process that asks."""
+        pid = self.caller().pid
+        return pid, command_of(pid)
 
     @request
     def mknod(self, path: str) -> int:

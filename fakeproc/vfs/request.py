@@ -90,14 +90,21 @@ class Boundary:
 
         Raises what it raises.
         """
-        called = self.machine.timeline.call(sleeper)
-        if not called.done and self.others is not None and self._time_moves_elsewhere(self.others):
-            self._let_others_in(called, self.others)
-        return self.machine.timeline.run_until(called)
+        timeline = self.machine.timeline
+        called = timeline.call(sleeper)
+        while not called.done:
+            if self.others is not None and self._waits_for(self.others, called):
+                self._let_others_in(called, self.others)
+            else:
+                timeline.step()
+        timeline.clock.forward_to(timeline.now)
+        return called.result()
 
-    def _time_moves_elsewhere(self, others: Others) -> bool:
-        clock = self.machine.timeline.clock
-        return not clock.manual or clock.held or others.move_time()
+    def _waits_for(self, others: Others, called: Completion[R]) -> bool:
+        """Whether others have it go on: they move the time, or release it, where it hangs."""
+        clock, hanging = self.machine.timeline.clock, self.machine.path_faults.hanging
+        hangs = called.awaits is not None and called.awaits in hanging
+        return hangs or not clock.manual or clock.held or others.move_time()
 
     def _let_others_in(self, called: Completion[R], others: Others) -> None:
         """Sleep, without the lock, until kernel code is done or this request moves the time."""
@@ -105,7 +112,7 @@ class Boundary:
         self._sleepers.append(called)
         try:
             with others.serve():
-                while not called.done and self._time_moves_elsewhere(others):
+                while not called.done and self._waits_for(others, called):
                     self._changed.wait(self._time_to_next_event())
                     self.machine.catch_up()
         finally:

@@ -288,3 +288,23 @@ def test_a_program_that_sleeps_meanwhile_wakes_in_the_middle(cli, kernel, reads)
     done = cli("run", "--clock", "manual", "--kernel", kernel, "--", "bash", "-c", IN_THE_MIDDLE)
     assert done.stdout == f"{reads}\n"
     assert REFUSED in done.stderr
+
+
+# Requests that hang ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["read", "write"])
+def test_a_request_that_hangs_waits_for_its_release_and_nobody_else_does(idle, operation) -> None:
+    """Whatever the clock: `manual` is the one that moves by itself for every other write."""
+    path = idle.proc / "irq/39/smp_affinity_list"
+    put(idle.host / "fault", f"{operation} proc/irq/39/smp_affinity_list hang")
+    command = f"cat {path}" if operation == "read" else f"echo 3 > {path}"
+    before = len(writes(idle.root))
+    with subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, text=True) as process:
+        while len(writes(idle.root)) == before:
+            time.sleep(0.001)
+        assert put(idle.root / ONLINE, "0") == 1
+        put(idle.host / "clock", "advance 1000")
+        assert writes(idle.root)[before][1] == "…"
+        put(idle.host / "fault", "release")
+        assert process.communicate(timeout=60)[0] == ("0\n" if operation == "read" else "")

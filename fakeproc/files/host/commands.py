@@ -25,8 +25,6 @@ from fakeproc.files.host.words import (
     shortened,
     whole,
 )
-from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
-from fakeproc.host.faults import Fault
 from fakeproc.machine import Machine
 from fakeproc.protocol.classes import CLASS_GUIDS, HV_SOCK
 from fakeproc.timeline import SECOND
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "accesses_command",
     "clock_command",
-    "fault_command",
     "interrupt_command",
     "latency_command",
     "power_command",
@@ -215,62 +212,6 @@ def latency_command(machine: Machine, words: list[str]) -> Action:
         machine.host.latency.ack = latency
 
     return set_latency
-
-
-def fault_command(machine: Machine, words: list[str]) -> Action:
-    """What goes wrong, and how often.
-
-    `clear`, `pending RELID`, `affinity ERRNO [irq<N>] [COUNT]`, `irq enomem [COUNT]` or a fault of
-    the host.
-    """
-    host = machine.host
-    match words:
-        case ["clear"]:
-            return lambda: _clear_faults(machine)
-        case ["affinity", errno_name, *more]:
-            return _affinity_fault(machine, errno_name, more)
-        case ["irq", "enomem", *more]:
-            at_most(more, 1)
-            failures = count_of(more)
-            return lambda: _fail_allocations(machine, failures)
-        case ["pending", relid]:
-            channel = channel_with(machine, relid)
-            return lambda: host.jam(channel)
-    for fault in Fault:
-        name = fault.value.split()
-        if words[: len(name)] == name:
-            rest = words[len(name) :]
-            at_most(rest, 1)
-            times = count_of(rest)
-            return lambda: host.faults.arm(fault, times)
-    known = ", ".join(fault.value for fault in Fault)
-    raise ValueError(
-        f"it is none of: {known}, pending RELID, affinity ERRNO [irq<N>] [COUNT],"
-        " irq enomem [COUNT], clear"
-    )
-
-
-def _fail_allocations(machine: Machine, times: int) -> None:
-    machine.kernel.irqs.create_faults += times
-
-
-def _clear_faults(machine: Machine) -> None:
-    machine.host.faults.clear()
-    machine.kernel.irqs.affinity_faults.clear()
-    machine.kernel.irqs.create_faults = 0
-
-
-def _affinity_fault(machine: Machine, name: str, words: list[str]) -> Action:
-    errno = AFFINITY_ERRNOS[one_of(name, tuple(AFFINITY_ERRNOS))]
-    irq = None
-    if words and words[0].startswith("irq"):
-        irq = irq_number(words[0])
-        if irq not in machine.kernel.irqs.descs:
-            raise ValueError(f"the guest has no IRQ {irq}")
-        words = words[1:]
-    at_most(words, 1)
-    times = count_of(words)
-    return lambda: machine.kernel.irqs.affinity_faults.arm(errno, irq, times)
 
 
 def programs_command(machine: Machine, words: list[str]) -> Action:

@@ -9,7 +9,6 @@ from fakeproc.files.host.adapters import ethtool_command, ethtool_text
 from fakeproc.files.host.commands import (
     accesses_command,
     clock_command,
-    fault_command,
     interrupt_command,
     latency_command,
     power_command,
@@ -17,6 +16,7 @@ from fakeproc.files.host.commands import (
     run,
     traffic_command,
 )
+from fakeproc.files.host.faults import fault_command, faults_text
 from fakeproc.files.host.moments import agenda_text, at_command, journal_command, saved
 from fakeproc.files.host.offers import offer_command, rescind_command
 from fakeproc.files.host.state import state
@@ -133,13 +133,7 @@ def latency_store(machine: Machine, data: bytes) -> Sleeper[None]:
 @CONSOLE.show
 def fault_show(machine: Machine) -> str:
     """The faults that wait to happen."""
-    faults = machine.host.faults
-    lines = [f"{fault.value} {times}\n" for fault, times in faults.waiting.items() if times]
-    lines += [f"pending {spelt(machine, relid, on)}\n" for on, relid in faults.jammed]
-    irqs = machine.kernel.irqs
-    if irqs.create_faults:
-        lines.append(f"irq enomem {irqs.create_faults}\n")
-    return "".join(lines) + str(irqs.affinity_faults)
+    return faults_text(machine)
 
 
 @CONSOLE.store

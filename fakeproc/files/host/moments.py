@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fakeproc.agenda import Planned
     from fakeproc.machine import Machine
 
-__all__ = ["agenda_text", "at_command", "journal_command", "moment_of", "saved"]
+__all__ = ["agenda_text", "at_command", "journal_command", "moment_of", "path_of", "saved"]
 
 NEWLINE = b"\n"
 MAX_MOMENT = 1_000_000_000 * SECOND  # 31 years of machine time
@@ -68,9 +68,9 @@ def at_command(machine: Machine, words: list[str]) -> Callable[[], object]:
     if words[1] == "read":
         if len(words) > 3:
             raise ValueError(f"unexpected argument {words[3]!r}")
-        path = _path(words[2])
+        path = path_of(words[2])
         return partial(machine.agenda.plan, instant, "read", path, b"")
-    path, data = _path(words[1]), _data(" ".join(words[2:])) + NEWLINE
+    path, data = path_of(words[1]), _data(" ".join(words[2:])) + NEWLINE
     return partial(machine.agenda.plan, instant, "write", path, data)
 
 
@@ -102,7 +102,8 @@ def moment_of(machine: Machine, word: str) -> int:
     return machine.timeline.now + moment if word.startswith("+") else moment
 
 
-def _path(word: str) -> str:
+def path_of(word: str) -> str:
+    """A path below proc/, sys/ or host/, from the root.  Raises ValueError."""
     path = f"/{word.lstrip('/')}"
     if path.split("/")[1] not in TREES or path.count("/") < 2:
         raise ValueError(f"a path begins with {', '.join(f'{tree}/' for tree in TREES)}: {word!r}")
