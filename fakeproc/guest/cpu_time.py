@@ -50,6 +50,16 @@ class Load:
     softirqs: float
     extra: float = 0
 
+    @property
+    def irq_cost(self) -> int:
+        """What the hard interrupts take, in millionths of a nanosecond a second."""
+        return round((self.hardirqs * HARDIRQ_COST + self.extra) * MILLION)
+
+    @property
+    def softirq_cost(self) -> int:
+        """What the softirqs take, in the same unit."""
+        return round(self.softirqs * SOFTIRQ_COST * MILLION)
+
 
 class CpuTime:
     """The time of one CPU.  `now` is the machine's time in nanoseconds."""
@@ -63,6 +73,7 @@ class CpuTime:
         self._irq = self._softirq = 0
         self._irq_waits = self._softirq_waits = 0
         self._loads: dict[Hashable, Load] = {}
+        self._due_per_s = (0, 0)  # ns a second that all loads take, in millionths
 
     # What happens to the CPU
 
@@ -80,10 +91,14 @@ class CpuTime:
     def set_load(self, source: Hashable, load: Load | None) -> None:
         """Be interrupted by a source so often from now on; None: not any more."""
         self._fold()
-        if load is None:
-            self._loads.pop(source, None)
-        else:
+        before = self._loads.pop(source, None)
+        irq, softirq = self._due_per_s
+        if before is not None:
+            irq, softirq = irq - before.irq_cost, softirq - before.softirq_cost
+        if load is not None:
             self._loads[source] = load
+            irq, softirq = irq + load.irq_cost, softirq + load.softirq_cost
+        self._due_per_s = irq, softirq
 
     def charge(self, hardirqs: int, softirqs: int, extra: float = 0) -> None:
         """Pay for interrupts that come at this moment; `extra` ns more than they all cost."""
@@ -94,6 +109,7 @@ class CpuTime:
     def restore(self, hardirqs: int, softirqs: int) -> None:
         """Have paid for all that was counted so far, as far as the time was enough."""
         self._loads, self._from, self._irq, self._softirq = {}, 0, 0, 0
+        self._due_per_s = (0, 0)
         self._irq_waits, self._softirq_waits = hardirqs * HARDIRQ_COST, softirqs * SOFTIRQ_COST
         self._fold()
         self._irq_waits = self._softirq_waits = 0
@@ -117,11 +133,9 @@ class CpuTime:
         """What interrupts and softirqs have taken, and how much of them waits."""
         room = _room(elapsed) - _room(self._from)
         passed = elapsed - self._from
-        hard = sum(load.hardirqs for load in self._loads.values())
-        soft = sum(load.softirqs for load in self._loads.values())
-        extra = sum(load.extra for load in self._loads.values())
-        irq_due = self._irq_waits + int(passed * (hard * HARDIRQ_COST + extra) / SECOND)
-        softirq_due = self._softirq_waits + int(passed * soft * SOFTIRQ_COST / SECOND)
+        irq_per_s, softirq_per_s = self._due_per_s
+        irq_due = self._irq_waits + passed * irq_per_s // (MILLION * SECOND)
+        softirq_due = self._softirq_waits + passed * softirq_per_s // (MILLION * SECOND)
         irq = min(irq_due, room)
         softirq = min(softirq_due, room - irq)
         return self._irq + irq, self._softirq + softirq, irq_due - irq, softirq_due - softirq

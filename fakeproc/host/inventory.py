@@ -137,9 +137,10 @@ class Inventory:
     def _plan(self, device: HostDevice) -> HostDevice:
         relid = device.primary.preferred
         relids = self._host.connections[device.connection].relids
-        planned = {other.primary.preferred for other in self._planned_with(relids)}
-        if relid is not None and (relid in relids.taken or relid in planned):
-            raise ValueError(f"relid {relid} is taken")
+        if relid is not None:
+            planned = {other.primary.preferred for other in self._planned_with(relids)}
+            if relid in relids.taken or relid in planned:
+                raise ValueError(f"relid {relid} is taken")
         self._check_relids(len(device.channels), device.connection)
         self._planned.append(device)
         self._instances.add(device.instance)

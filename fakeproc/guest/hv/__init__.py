@@ -8,8 +8,9 @@ channels by `channel_ops`; `retarget`, `irqchip` and `modify` move them;
 
 Invariants:
 
-- A channel is in the table exactly while its relid is mapped.  With the series
-  it has an IRQ for just as long, and is that IRQ's chip data.
+- A channel is in the table of its connection exactly while its relid is mapped.
+  With patch 8 it has an IRQ for just as long, and is that IRQ's chip data unless
+  a channel of another connection has taken its place in a domain of both.
 - `Channel.target_cpu` changes when the channel is placed (`ChannelTable.add`)
   and when a ModifyChannel was sent (`ModifyChannels`), nowhere else.
 - The rings of a channel exist from the beginning of its opening to the end of

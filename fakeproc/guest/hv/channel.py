@@ -4,7 +4,7 @@ Mirrors `struct vmbus_channel`, `struct hv_device` and `struct hv_driver`
 (`include/linux/hyperv.h`), which name each other.
 
 Invariants: a channel is in the `ChannelTable` exactly while its relid is
-mapped, and has a `desc` exactly then where the series is applied.
+mapped, and has a `desc` exactly then with patch 8 of the series.
 `Channel.target_cpu` changes in two places: `ChannelTable.add` places the
 channel, and `ModifyChannels` moves it once the host has the message.
 """

@@ -1,7 +1,7 @@
 """The channels by relid, and their way in and out: part of `drivers/hv/channel_mgmt.c`.
 
-A channel is in the table exactly while its relid is mapped; with the series
-it has a Linux IRQ for just as long, whose chip data it is.
+A channel is in the table exactly while its relid is mapped; with patch 8 of the
+series it has a Linux IRQ for just as long.  Each connection has relids of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Another CPU for a channel, requested through channels/<relid>/cpu.
 
-The series goes through the IRQ layer; kernels without it send the message
+Patch 10 goes through the IRQ layer; kernels without it send the message
 themselves, and wait for its answer (`vmbus_drv.c: target_cpu_store`).
 """
 
