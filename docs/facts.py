@@ -30,7 +30,7 @@ from fakeproc.cli import main as cli
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Attribute, Directory, Symlink
 from fakeproc.machine import Machine
-from fakeproc.profiles import schema
+from fakeproc.profiles import cpu_sets, schema
 from fakeproc.profiles.kernels import KERNELS, with_kernel
 from fakeproc.protocol.classes import CLASS_GUIDS
 from fakeproc.vfs.namespace import Namespace
@@ -227,14 +227,17 @@ TABLES: dict[str, type[BaseModel]] = {
     "cpus": schema.Cpus,
     "cpus.isolated": schema.Isolation,
     "cpus.caches": schema.Cache,
+    "cpus.groups": schema.CpuGroup,
     "gic": schema.Gic,
     "dmi": schema.Dmi,
     "memory": schema.Memory,
+    "nodes": schema.Node,
     "vmbus": schema.VMBus,
     "vmbus.devices": schema.Device,
     "vmbus.devices.subchannels": schema.Subchannel,
     "vmbus.devices.monitor": schema.MonitorSlot,
     "irqs": schema.OtherIrq,
+    "arch_rows": schema.ArchitectureRow,
 }
 
 
@@ -243,7 +246,7 @@ def tables() -> Iterator[tuple[str, str, list[Key]]]:
     for name, model in TABLES.items():
         said: dict[str, str] = {}
         for cls in reversed(model.__mro__):
-            if cls.__module__ == schema.__name__:
+            if cls.__module__.startswith("fakeproc.profiles."):
                 said |= comments(cls)
         keys = [
             Key(info.alias or key, _type(info), _default(info), said.get(key, ""))
@@ -284,7 +287,7 @@ def _words(annotation: Any) -> str:
     elif origin is dict:
         words = "table of counts" if arguments[0] is str else "list or table of numbers"
     elif origin is frozenset:
-        words = "list of CPUs" if arguments[0] is schema.Cpu else "list of integers"
+        words = "set of CPUs" if arguments[0] is cpu_sets.Cpu else "list of integers"
     elif origin is tuple:
         words = f"list of {_words(arguments[0])}s"
     return words

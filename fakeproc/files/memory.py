@@ -12,9 +12,20 @@ from fakeproc.files.kernels.versions import shown
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fakeproc.guest.kernel import Kernel
 
-__all__ = ["INTERLEAVED", "PAGE_KIB", "allocations", "has_giga_pages", "node_counters", "usage"]
+__all__ = [
+    "INTERLEAVED",
+    "PAGE_KIB",
+    "allocations",
+    "counters_of_all",
+    "has_giga_pages",
+    "node_counters",
+    "usage",
+    "usage_of_all",
+]
 
 PAGE_KIB = 4
 INTERLEAVED = 512  # pages that were spread over the nodes while the kernel booted
@@ -53,11 +64,13 @@ IN_PAGES = {
 }
 
 
-def usage(kernel: Kernel, nodes: int = 1) -> dict[str, int]:
-    """The use of so many nodes' memory, in KiB, under the names of their meminfo."""
-    total = kernel.profile.memory.mib_per_node * 1024
+def usage(kernel: Kernel, node: int) -> dict[str, int]:
+    """The use of a node's memory, in KiB, under the names of its meminfo."""
+    total = kernel.numa.nodes[node].kib
+    if not total:
+        return {}
     use = {name: total * share // 1000 // PAGE_KIB * PAGE_KIB for name, share in SHARES.items()}
-    of_one = {
+    return {
         "MemTotal": total,
         "MemFree": use["free"],
         "MemAvailable": use["free"] + use["cached"],
@@ -81,28 +94,47 @@ def usage(kernel: Kernel, nodes: int = 1) -> dict[str, int]:
         "CommitLimit": total // 2,
         "Committed_AS": use["anonymous"],
     }
-    return {name: kib * nodes for name, kib in of_one.items()}
 
 
-def allocations(kernel: Kernel) -> int:
+def usage_of_all(kernel: Kernel) -> dict[str, int]:
+    """The same of all nodes together."""
+    return _sums(usage(kernel, node) for node in kernel.cpus.nodes)
+
+
+def _sums(tables: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for table in tables:
+        for name, number in table.items():
+            total[name] = total.get(name, 0) + number
+    return total
+
+
+def allocations(kernel: Kernel, node: int) -> int:
     """The pages that were ever asked of one node, all by its own CPUs."""
+    if not kernel.numa.nodes[node].kib:
+        return 0
     return kernel.timeline.now // SECOND * 350 + 100_000
 
 
-def node_counters(kernel: Kernel) -> dict[str, int]:
+def counters_of_all(kernel: Kernel) -> dict[str, int]:
+    """The counters of all nodes together, as /proc/vmstat begins."""
+    return _sums(node_counters(kernel, node) for node in kernel.cpus.nodes)
+
+
+def node_counters(kernel: Kernel, node: int) -> dict[str, int]:
     """The counters of one node, in the order of its vmstat."""
-    use = usage(kernel)
-    pages = allocations(kernel)
+    use = usage(kernel, node)
+    pages = allocations(kernel, node)
     counters = {name: use.get(line, 0) // PAGE_KIB for name, line in IN_PAGES.items()}
     counters |= {
         "numa_hit": pages,
-        "numa_interleave": INTERLEAVED,
+        "numa_interleave": INTERLEAVED if use else 0,
         "numa_local": pages,
-        "nr_kernel_stack": use["KernelStack"],  # the one that is counted in KiB
+        "nr_kernel_stack": use.get("KernelStack", 0),  # the one that is counted in KiB
     }
     return {name: counters.get(name, 0) for name in shown(kernel).node_counters}
 
 
 def has_giga_pages(kernel: Kernel) -> bool:
     """Whether the processors have pages of 1 GiB."""
-    return "pdpe1gb" in kernel.profile.cpus.flags.split()
+    return kernel.numa.has_giga_pages

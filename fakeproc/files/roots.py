@@ -92,7 +92,9 @@ def sys_root(machine: Machine) -> Directory:
                     "tracing": empty,
                 }
             ),
-            "module": Directory(entries={"hv_vmbus": _hv_vmbus_module(kernel)}),
+            "module": Directory(
+                entries={"hv_vmbus": _hv_vmbus_module(kernel)} if kernel.profile.hyperv else {}
+            ),
             "power": empty,
         },
     )

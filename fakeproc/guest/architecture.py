@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.irq.apic import GSI_TOP, ApicChip, nr_irqs_at_boot
+from fakeproc.guest.irq.apic import ApicChip, nr_irqs_at_boot
 from fakeproc.guest.irq.gic import GicChip
+from fakeproc.guest.irq.pic import LEGACY_IRQS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,9 @@ class Architecture(ABC):
     def start(self, irqs: IrqCore) -> None:
         """Request the interrupts that are the architecture's own."""
         self._irqs = irqs
+
+    def described(self, desc: IrqDesc) -> None:  # noqa: B027 - x86's own are no Linux interrupts
+        """See whether an interrupt that the profile describes is one of the architecture's own."""
 
     def use_message_irq(self, desc: IrqDesc) -> None:
         """Count control messages here, and nothing on the top-level interrupt, which is hidden."""
@@ -125,23 +129,25 @@ class X86(Architecture):
     has_machinecheck = True
     other_chip = ApicChip
 
-    def __init__(
-        self, accounting: Accounting, *, pic: bool, stimer_direct: bool, boot_cpu_unplugs: bool
-    ) -> None:
+    def __init__(self, accounting: Accounting, profile: Profile, *, boot_cpu_unplugs: bool) -> None:
         self._accounting = accounting
         self.boot_cpu_unplugs = boot_cpu_unplugs
         # An old host sends a timer's expiry as a message, which counts on HYP.
-        self.timer_row = "HVS" if stimer_direct else "HYP"
-        self._pic = pic  # Generation 1 has one, and its 16 interrupts
+        self.timer_row = "HVS" if profile.stimer_direct else "HYP"
+        if not profile.hyperv:
+            self.timer_row = "LOC"  # the local APIC's own timer
+        self._pic = profile.pic  # Generation 1 has one, and its 16 interrupts
+        self._gsi_top = profile.io_apic_inputs
 
     def nr_irqs(self, cpus: Cpus) -> int:
         """`arch_probe_nr_irqs`."""
-        return nr_irqs_at_boot(cpus.nr_cpu_ids, 16 if self._pic else 0)
+        self._places = cpus.topology.places
+        return nr_irqs_at_boot(cpus.nr_cpu_ids, LEGACY_IRQS if self._pic else 0, self._gsi_top)
 
     def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
         """`arch_dynirq_lower_bound`: above the IO-APIC's inputs."""
         del hwirq, nr_irqs
-        return GSI_TOP
+        return self._gsi_top
 
     def _count_top(self, cpu: int, number: int) -> None:
         """`sysvec_hyperv_callback`."""
@@ -170,7 +176,8 @@ class X86(Architecture):
 
     def online_line(self, cpu: int, node: int) -> str:
         """`arch/x86/kernel/smpboot.c: announce_cpu`."""
-        return f"smpboot: Booting Node {node} Processor {cpu} APIC 0x{cpu:x}"
+        apicid = self._places[cpu].apicid
+        return f"smpboot: Booting Node {node} Processor {cpu} APIC 0x{apicid:x}"
 
 
 class Arm64(Architecture):
@@ -186,10 +193,12 @@ class Arm64(Architecture):
     NR_IRQS = 64  # with sparse IRQs; it grows
     IPIS = 8  # numbers 1 to 8 belong to the IPIs
     TIMER, VMBUS = 11, 12  # their IRQs
+    _timer: IrqDesc
+    _vmbus: IrqDesc | None = None
 
     def __init__(self, accounting: Accounting, profile: Profile) -> None:
         self._accounting = accounting
-        self._midr = profile.cpus.midr
+        self._profile = profile
         self._gic = profile.gic
 
     def nr_irqs(self, cpus: Cpus) -> int:
@@ -202,15 +211,25 @@ class Arm64(Architecture):
         return max(1, hwirq % nr_irqs)
 
     def start(self, irqs: IrqCore) -> None:
-        """The IPIs, the timer and the VMBus."""
+        """The IPIs, the timer and the VMBus, but for what the profile describes itself."""
         super().start(irqs)
         chip = GicChip("GICv3")
+        listed = {irq.irq: irq for irq in self._profile.irqs}
         for number in range(self.IPIS):
-            desc = irqs.create(chip, number, number + 1)
-            desc.settable, desc.in_proc = False, True
+            if number + 1 not in listed:
+                desc = irqs.create(chip, number, number + 1)
+                desc.settable, desc.in_proc = False, True
         timer, vmbus = self._gic.timer, self._gic.vmbus
-        self._timer = self._per_cpu(irqs, chip, (self.TIMER, timer), "level", "arch_timer")
-        self._vmbus = self._per_cpu(irqs, chip, (self.VMBUS, vmbus), "edge", self.vmbus_row)
+        if not any("arch_timer" in irq.actions for irq in listed.values()):
+            self._timer = self._per_cpu(irqs, chip, (self.TIMER, timer), "level", "arch_timer")
+        if self._profile.hyperv:
+            self._vmbus = self._per_cpu(irqs, chip, (self.VMBUS, vmbus), "edge", self.vmbus_row)
+
+    def described(self, desc: IrqDesc) -> None:
+        """Take an interrupt of the profile for the timer's, if it is."""
+        if "arch_timer" in desc.actions:
+            self._timer = desc
+            desc.due = lambda _desc: self._accounting.due()
 
     def _per_cpu(
         self, irqs: IrqCore, chip: GicChip, numbers: tuple[int, int], trigger: str, name: str
@@ -225,16 +244,18 @@ class Arm64(Architecture):
     def use_message_irq(self, desc: IrqDesc) -> None:
         """The top-level interrupt gets IRQ_HIDDEN."""
         super().use_message_irq(desc)
-        self._vmbus.hidden = True
+        if self._vmbus is not None:
+            self._vmbus.hidden = True
 
     def _count_top(self, cpu: int, number: int) -> None:
         """`vmbus_percpu_isr`; patch 6 counts only those that found a message."""
-        self._irqs.count(self._vmbus, cpu, number)
+        if self._vmbus is not None:
+            self._irqs.count(self._vmbus, cpu, number)
 
     def _restore(self, row: str, counts: dict[int, int]) -> None:
         """The IPIs, or one of the interrupts by its action."""
         for desc in (self._timer, self._vmbus):
-            if row in desc.actions:
+            if desc is not None and row in desc.actions:
                 self._irqs.restore(desc, counts)
                 return
         self._accounting.restore_arch(row, counts)
@@ -254,7 +275,8 @@ class Arm64(Architecture):
     def online_line(self, cpu: int, node: int) -> str:
         """`arch/arm64/kernel/smp.c: secondary_start_kernel`."""
         del node
-        return f"CPU{cpu}: Booted secondary processor 0x{cpu:010x} [0x{self._midr:08x}]"
+        midr = self._profile.cpus.models().get(cpu, self._profile.cpus).midr
+        return f"CPU{cpu}: Booted secondary processor 0x{cpu:010x} [0x{midr:08x}]"
 
 
 def architecture(profile: Profile, version: Version, accounting: Accounting) -> Architecture:
@@ -262,9 +284,4 @@ def architecture(profile: Profile, version: Version, accounting: Accounting) -> 
     if profile.architecture == "arm64":
         return Arm64(accounting, profile)
     asked_for = "cpu0_hotplug" in profile.kernel.cmdline.split()
-    return X86(
-        accounting,
-        pic=profile.pic,
-        stimer_direct=profile.stimer_direct,
-        boot_cpu_unplugs=asked_for and version.cpu0_hotplug,
-    )
+    return X86(accounting, profile, boot_cpu_unplugs=asked_for and version.cpu0_hotplug)

@@ -5,14 +5,16 @@ A set of CPUs is an integer, bit n for CPU n, here and everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.topology import Topology
 from fakeproc.timeline import RwSemaphore
 
 if TYPE_CHECKING:
-    from fakeproc.profiles.boot_parameters import BootParameters
+    from fakeproc.guest.topology import Place
     from fakeproc.profiles.schema import Cpus as CpuProfile
+    from fakeproc.profiles.schema import Profile
 
 __all__ = ["Cpus", "cpu_mask", "cpus_in", "first_cpu", "next_cpu"]
 
@@ -36,7 +38,7 @@ def next_cpu(after: int, mask: int) -> int | None:
     return first_cpu(above or mask)
 
 
-def cpu_mask(cpus: frozenset[int] | range) -> int:
+def cpu_mask(cpus: Iterable[int]) -> int:
     """The set of these CPUs."""
     return sum(1 << cpu for cpu in cpus)
 
@@ -48,13 +50,17 @@ class Cpus:
     `cpus_read_lock()` keeps all CPUs as they are.
     """
 
-    def __init__(self, profile: CpuProfile, boot: BootParameters) -> None:
+    def __init__(self, machine: Profile) -> None:
+        profile, boot = machine.cpus, machine.boot_parameters
         self.profile = profile
+        self.topology = Topology(machine)
         self.hotplug_lock = RwSemaphore()
-        self.nr_cpu_ids = profile.possible
-        self.possible = (1 << profile.possible) - 1
-        self.present = (1 << (profile.present or profile.possible)) - 1
+        self.nr_cpu_ids = profile.nr_cpu_ids
+        self.possible = cpu_mask(profile.possible_cpus)
+        self.present = cpu_mask(profile.present_cpus)
         self.online = self.present & ~cpu_mask(profile.offline)
+        self._models = profile.models()
+        self._is_arm64 = machine.architecture == "arm64"
         # housekeeping_cpumask(HK_TYPE_MANAGED_IRQ) and (HK_TYPE_DOMAIN)
         isolated = {
             "managed_irq": profile.isolated.managed_irq,
@@ -64,15 +70,12 @@ class Cpus:
         self.housekeeping_domain = self.possible & ~cpu_mask(isolated["domain"])
         # `tick_nohz_full_mask`; None where the parameter is not given
         self.nohz_full = None if boot.nohz_full is None else cpu_mask(boot.nohz_full)
-        self._per_core = profile.threads_per_core
-        self._per_package = profile.possible // profile.packages
-        self._per_node = profile.possible // profile.nodes
 
     @property
     def modalias(self) -> str:
         """`cpu_modalias`: what udev loads modules for, without the features."""
         cpu = self.profile
-        if cpu.vendor == "ARM":
+        if self._is_arm64:
             return "cpu:type:aarch64:feature:"
         vendor = {"GenuineIntel": 0, "AuthenticAMD": 2}.get(cpu.vendor, 0xFFFF)
         return f"cpu:type:x86,ven{vendor:04X}fam{cpu.family:04X}mod{cpu.model:04X}:feature:"
@@ -81,34 +84,32 @@ class Cpus:
         """Whether a CPU runs."""
         return bool(self.online >> cpu & 1)
 
-    def package_of(self, cpu: int) -> int:
-        """`physical_package_id`."""
-        return cpu // self._per_package
+    def model_of(self, cpu: int) -> CpuProfile:
+        """What processor a CPU is: the keys of [cpus], or what its group has for itself."""
+        return self._models.get(cpu, self.profile)
 
-    def core_of(self, cpu: int) -> int:
-        """`core_id`, counted within the package."""
-        return cpu % self._per_package // self._per_core
+    def place_of(self, cpu: int) -> Place:
+        """Where a CPU lies."""
+        return self.topology.places[cpu]
 
     def node_of(self, cpu: int) -> int:
-        """`cpu_to_node`."""
-        return cpu // self._per_node
+        """`cpu_to_node`; of a CPU that no node has, the first."""
+        node = self.topology.places[cpu].node
+        return self.nodes[0] if node is None else node
 
     def core_mask(self, cpu: int) -> int:
         """The possible CPUs of one core."""
-        return self._block(cpu, self._per_core)
+        return self.topology.core_mask(cpu)
 
     def package_mask(self, cpu: int) -> int:
         """The possible CPUs of one package."""
-        return self._block(cpu, self._per_package)
+        return self.topology.package_mask(cpu)
 
     def node_mask(self, node: int) -> int:
         """The possible CPUs of one node."""
-        return self._block(node * self._per_node, self._per_node)
+        return self.topology.node_masks[node]
 
     @property
-    def nodes(self) -> range:
-        """The NUMA nodes."""
-        return range(self.profile.nodes)
-
-    def _block(self, cpu: int, size: int) -> int:
-        return ((1 << size) - 1) << cpu // size * size
+    def nodes(self) -> list[int]:
+        """The NUMA nodes, ascending; one that nobody sees where the kernel has no NUMA."""
+        return self.topology.nodes

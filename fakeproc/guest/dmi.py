@@ -92,6 +92,7 @@ class DmiDevice(Device):
         self.uuid = uuid
         # Azure puts its own tag there, by which its agents know it.
         self.public = FIRMWARE[self.firmware] | {"chassis_asset_tag": dmi.asset_tag or serial}
+        self.public |= {str(name): text for name, text in dmi.ids.items()}
         self.secret = {
             "board_serial": serial,
             "chassis_serial": serial,

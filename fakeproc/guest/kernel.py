@@ -21,8 +21,10 @@ from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.irq.core import IrqCore
 from fakeproc.guest.irq.cpu_migration import CpuMigration
 from fakeproc.guest.irq.gic import GicChip
+from fakeproc.guest.irq.pic import legacy_irqs
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
+from fakeproc.guest.numa import Numa
 from fakeproc.guest.pci.functions import Pci, PciBus
 from fakeproc.guest.scsi import Scsi
 from fakeproc.series import ALL_PATCHES, SERIES
@@ -54,7 +56,8 @@ class Kernel:
         self.uevents = Uevents(timeline)
         self.devices = Devices(self.uevents)
         boot = profile.boot_parameters
-        self.cpus = Cpus(profile.cpus, boot)
+        self.cpus = Cpus(profile)
+        self.numa = Numa(profile)
         self.irqs = IrqCore(self.cpus, self.log)
         if boot.irqaffinity is not None:  # `irq_affinity_setup`; the CPU that boots is always in
             self.irqs.default_affinity = cpu_mask(boot.irqaffinity | {0})
@@ -68,7 +71,7 @@ class Kernel:
         self.irqs.due, self.irqs.gone = self._due, self._gone
         self.irqs.steered, self.irqs.waiting = self._steered, self._waiting
         self.architecture = architecture(profile, self.personality.version, self.accounting)
-        self.irqs.nr_irqs = self.architecture.nr_irqs(self.cpus)
+        self.irqs.nr_irqs = profile.nr_irqs or self.architecture.nr_irqs(self.cpus)
         self.pci = Pci(
             self.devices,
             PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),
@@ -86,9 +89,11 @@ class Kernel:
             self.uevents,
             self.devices,
             Scsi(self.devices),
-            self.devices.directory(profile.vmbus.parent),
+            self.devices.directory(profile.vmbus.parent) if profile.hyperv else self.devices.root,
             profile.vmbus,
         )
+        if profile.hyperv:
+            self.devices.add_bus(self.vmbus.bus)
         self._host = host
         self._irq_rates: dict[int, float] = {}  # of the traffic on other interrupts
         self.cpu_bus = cpu_dev_init(self.devices, self.cpus)
@@ -125,7 +130,8 @@ class Kernel:
         caches = CacheInfo(self.devices, self.cpu_bus, self.cpus)
         hotplug.setup_state("base/cacheinfo:online", caches.online, caches.offline)
         # The recordings have machinecheckN go before the VMBus refuses, and come back then.
-        hotplug.setup_state("hyperv/vmbus:online", vmbus.init, vmbus.cleanup)
+        if self.profile.hyperv:
+            hotplug.setup_state("hyperv/vmbus:online", vmbus.init, vmbus.cleanup)
         if self.architecture.has_machinecheck:
             checks = Machinecheck(self.devices, self.cpus)
             hotplug.setup_state("x86/mce:online", checks.online, checks.offline)
@@ -148,14 +154,16 @@ class Kernel:
         for parameter in self.profile.boot_parameters.not_emulated:
             self.log.say(f"fakeproc: the parameter {parameter} is not emulated")
         self._tell_of_the_series()
-        self.log.say("Hypervisor detected: Microsoft Hyper-V")
+        if self.profile.hyperv:
+            self.log.say("Hypervisor detected: Microsoft Hyper-V")
         self.architecture.start(self.irqs)
         self._request_other_irqs()
         for cpu in cpus_in(self.cpus.online):
             self.accounting.cpu_online(cpu)
             self._host.start_timer(cpu)
         self.uevents.audible = True
-        self.timeline.start(self.vmbus.connect())
+        if self.profile.hyperv:
+            self.timeline.start(self.vmbus.connect())
 
     def _tell_of_the_series(self) -> None:
         """Say which patches are left out, where the series is applied in part."""
@@ -186,13 +194,25 @@ class Kernel:
             chip = chips.setdefault(wanted.chip, make(wanted.chip))
             desc = self.irqs.create(chip, wanted.hwirq, wanted.irq)
             desc.flow_name, desc.trigger, desc.node = wanted.flow, wanted.trigger, wanted.node
-            desc.settable, desc.managed = wanted.settable, wanted.managed
-            chip.start(desc, wanted.effective)
-            for action in wanted.actions:
-                desc.actions.append(action)
-                desc.in_proc = True
+            desc.settable = wanted.settable and not wanted.per_cpu
+            desc.managed = wanted.managed
+            desc.per_cpu, desc.hint = wanted.per_cpu, cpu_mask(wanted.hint)
+            if wanted.effective is not None:
+                chip.start(desc, cpu_mask(wanted.effective))
+            elif not wanted.per_cpu:
+                chip.start(desc, self.cpus.online & -self.cpus.online)
+            else:
+                chip.start(desc, 0)
+            desc.actions.extend(wanted.actions)
+            desc.in_proc = bool(desc.actions)
+            self.architecture.described(desc)
             if wanted.affinity is not None:
                 desc.affinity, desc.affinity_set = cpu_mask(wanted.affinity), True
+        if self.profile.pic:
+            legacy_irqs(self.irqs)
+        for wanted in self.profile.irqs:
+            if wanted.directory is not None:
+                self.irqs.descs[wanted.irq].in_proc = wanted.directory
 
     def restore_counts(self) -> None:
         """Let the guest have run as long, and counted as much, as its profile says.

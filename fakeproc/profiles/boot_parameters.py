@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fakeproc.profiles.cpu_sets import numbers_of
+
 __all__ = ["BootParameters", "boot_parameters"]
 
 # `housekeeping_isolcpus_setup`: the flags before the list; without any it is `domain`.
@@ -64,16 +66,12 @@ def _isolation(value: str) -> tuple[list[str], str]:
 
 def _cpus(word: str, value: str, possible: int) -> frozenset[int]:
     """Numbers and ranges, divided by commas."""
-    cpus: set[int] = set()
-    for region in value.split(","):
-        first, dash, last = region.partition("-")
-        ends = (first, last) if dash else (first, first)
-        if not all(end.isascii() and end.isdigit() and len(end) < 6 for end in ends):
-            raise ValueError(f"{word} is no list of CPUs such as 0-3,8")
-        low, high = map(int, ends)
-        if low > high:
-            raise ValueError(f"{word} has a range that runs backwards")
-        if high >= possible:
-            raise ValueError(f"{word} names CPU {high}, but only {possible} are possible")
-        cpus.update(range(low, high + 1))
-    return frozenset(cpus)
+    try:
+        cpus = frozenset(numbers_of(value)) if value else None
+    except ValueError as error:
+        raise ValueError(f"{word} {error}") from None
+    if cpus is None:
+        raise ValueError(f"{word} is no list of CPUs such as 0-3,8")
+    if max(cpus) >= possible:
+        raise ValueError(f"{word} names CPU {max(cpus)}, but only {possible} are possible")
+    return cpus

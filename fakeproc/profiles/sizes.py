@@ -21,8 +21,10 @@ def with_cpus(profile: Profile, number: int) -> Profile:
     or where the command line names one that is not there any more.
     """
     old = profile.cpus
-    if number == old.possible and old.present in (None, number) and not old.offline:
+    if len(old.possible_cpus) == len(old.present_cpus) == number and not old.offline:
         return profile
+    if old.groups or profile.nodes:
+        raise ProfileError(f"{profile.name} says where each of its CPUs is: it has no other number")
     isolated = Isolation(
         managed_irq=_below(old.isolated.managed_irq, number),
         domain=_below(old.isolated.domain, number),
@@ -49,7 +51,7 @@ def with_cpus(profile: Profile, number: int) -> Profile:
                 irq.model_copy(
                     update={
                         "affinity": None if irq.affinity is None else _below(irq.affinity, number),
-                        "effective": irq.effective if irq.effective < number else 0,
+                        "effective": _below(irq.effective, number) if irq.effective else None,
                         "counts": _counts(irq.counts, number),
                     }
                 )

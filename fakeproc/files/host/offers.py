@@ -36,6 +36,8 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
     A connection by socket: `hv_sock [count=N] [guid=G] [relid=N]
     [port=N|service=GUID] [initiator=host|guest]`.
     """
+    if not machine.profile.hyperv:
+        raise ValueError("the machine is no guest of Hyper-V, and has no VMBus")
     if words[0] == HV_SOCK:
         return _connections(machine, _options(words[1:], SOCKET_OPTIONS))
     options = _options(words[1:], OPTIONS)

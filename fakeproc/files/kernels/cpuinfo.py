@@ -16,10 +16,11 @@ __all__ = ["arm64_cpuinfo", "x86_cpuinfo"]
 
 def arm64_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
     """`arch/arm64/kernel/cpuinfo.c: c_show`: the lines of one CPU."""
-    midr = kernel.profile.cpus.midr
+    model = kernel.cpus.model_of(cpu)
+    midr = model.midr
     yield f"processor\t: {cpu}"
-    yield "BogoMIPS\t: 50.00"
-    yield f"Features\t: {kernel.profile.cpus.flags}"
+    yield f"BogoMIPS\t: {50 if model.bogomips is None else model.bogomips:.2f}"
+    yield f"Features\t: {model.flags}"
     yield f"CPU implementer\t: 0x{midr >> 24:02x}"
     yield "CPU architecture: 8"
     yield f"CPU variant\t: 0x{midr >> 20 & 0xF:x}"
@@ -29,10 +30,14 @@ def arm64_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
 
 def x86_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
     """`arch/x86/kernel/cpu/proc.c: show_cpuinfo`: the lines of one CPU."""
-    cpus, model = kernel.cpus, kernel.profile.cpus
+    cpus, model = kernel.cpus, kernel.cpus.model_of(cpu)
     package = cpus.package_mask(cpu) & cpus.online
-    cores = {cpus.core_of(other) for other in cpus_in(package)}
-    largest = max((cache.size_kib for cache in model.caches), default=0)
+    place = cpus.place_of(cpu)
+    cores = {cpus.core_mask(other) for other in cpus_in(package)}
+    caches = [c.profile.size_kib for c in cpus.topology.caches if c.mask(cpu)]
+    largest = max(caches, default=0) if model.cache_size_kib is None else model.cache_size_kib
+    twice = model.khz * 2 // 10
+    hundredths = twice if model.bogomips is None else round(model.bogomips * 100)
     physical, virtual = model.address_bits
     yield f"processor\t: {cpu}"
     yield f"vendor_id\t: {model.vendor}"
@@ -43,20 +48,24 @@ def x86_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
     yield f"microcode\t: {model.microcode:#x}"
     yield f"cpu MHz\t\t: {model.khz // 1000}.{model.khz % 1000:03d}"
     yield f"cache size\t: {largest} KB"
-    yield f"physical id\t: {cpus.package_of(cpu)}"
+    yield f"physical id\t: {place.package}"
     yield f"siblings\t: {package.bit_count()}"
-    yield f"core id\t\t: {cpus.core_of(cpu)}"
+    yield f"core id\t\t: {place.core}"
     yield f"cpu cores\t: {len(cores)}"
-    yield f"apicid\t\t: {cpu}"
-    yield f"initial apicid\t: {cpu}"
+    yield f"apicid\t\t: {place.apicid}"
+    yield f"initial apicid\t: {place.apicid}"
     yield "fpu\t\t: yes"
     yield "fpu_exception\t: yes"
-    yield "cpuid level\t: 27"
+    yield f"cpuid level\t: {model.cpuid_level}"
     yield "wp\t\t: yes"
     yield f"flags\t\t: {model.flags}"
+    if model.vmx_flags is not None:
+        yield f"vmx flags\t: {model.vmx_flags}"
     yield f"bugs\t\t: {model.bugs}"
-    yield f"bogomips\t: {model.khz * 2 // 1000}.{model.khz * 2 // 10 % 100:02d}"
-    yield "clflush size\t: 64"
-    yield "cache_alignment\t: 64"
+    yield f"bogomips\t: {hundredths // 100}.{hundredths % 100:02d}"
+    if model.tlb_pages is not None:
+        yield f"TLB size\t: {model.tlb_pages} 4K pages"
+    yield f"clflush size\t: {model.clflush_bytes}"
+    yield f"cache_alignment\t: {model.cache_alignment}"
     yield f"address sizes\t: {physical} bits physical, {virtual} bits virtual"
-    yield "power management:"
+    yield f"power management:{model.power_management and ' ' + model.power_management}"

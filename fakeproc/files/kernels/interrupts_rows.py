@@ -94,8 +94,17 @@ _ARM64_IPIS = {
 }
 
 
+def _stated(kernel: Kernel) -> tuple[ArchRow, ...]:
+    """The rows that the profile lists."""
+    return tuple(
+        ArchRow(row.label, row.text, row.hidden_at_zero) for row in kernel.profile.arch_rows
+    )
+
+
 def x86_rows(kernel: Kernel) -> tuple[ArchRow, ...]:
     """`arch/x86/kernel/irq.c`: the rows, in order."""
+    if kernel.profile.arch_rows:
+        return _stated(kernel)
     rows = X86_ROWS_7_2 if shown(kernel).interrupts_layout == "7.2" else X86_ROWS
     hidden: set[str] = set()
     if not kernel.profile.stimer_direct:
@@ -103,11 +112,15 @@ def x86_rows(kernel: Kernel) -> tuple[ArchRow, ...]:
         hidden |= {"HRE", "HVS"}
     if kernel.personality.series.messages_have_irq:
         hidden.add("HYP")  # "the HYP line would go away", its author in the review
+    if not kernel.profile.hyperv:
+        hidden |= {"HYP", "HRE", "HVS"}  # no vector was installed
     return tuple(row for row in rows if row.label not in hidden)
 
 
 def arm64_rows(kernel: Kernel) -> tuple[ArchRow, ...]:
     """`arch/arm64/kernel/smp.c`: the rows, in order."""
+    if kernel.profile.arch_rows:
+        return _stated(kernel)
     texts = _ARM64_IPIS[shown(kernel).arm64_ipis]
     ipis = (ArchRow(f"IPI{number}", text) for number, text in enumerate(texts))
     return (*ipis, ArchRow("Err", None))

@@ -28,6 +28,11 @@ def label_width(nr_irqs: int, least: int) -> int:
     return width
 
 
+def _hwirq(desc: IrqDesc) -> bytes:
+    """The number in the chip's domain; blanks where the chip has none."""
+    return b"" if desc.hwirq is None else b"%d" % desc.hwirq
+
+
 class Layout:
     """Up to v6.12: each count is followed by a blank, the chip stands on the right."""
 
@@ -43,7 +48,7 @@ class Layout:
     def chip(self, desc: IrqDesc, width: int, longest: int) -> bytes:
         """Chip and hwirq; `longest` is the longest chip name there ever was."""
         del longest
-        return b" %8s %*d" % (desc.chip.name.encode(), width, desc.hwirq)
+        return b" %8s %*s" % (desc.chip.name.encode(), width, _hwirq(desc))
 
     def ipi_label(self, label: str, width: int) -> bytes:
         """An IPI's number stands behind the column of the labels: `IPI0:`, `IPI0: `, ` IPI0: `."""
@@ -79,7 +84,7 @@ class Aligned(Spaced):
 
     def chip(self, desc: IrqDesc, width: int, longest: int) -> bytes:
         """Chip and hwirq."""
-        return b"  %-*s %*d" % (longest, desc.chip.name.encode(), width, desc.hwirq)
+        return b"  %-*s %*s" % (longest, desc.chip.name.encode(), width, _hwirq(desc))
 
     def ipi_label(self, label: str, width: int) -> bytes:
         """The cells line up with those of the IRQs."""

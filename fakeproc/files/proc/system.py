@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.architectures import architecture_files
 from fakeproc.files.kernels.versions import shown
-from fakeproc.files.memory import PAGE_KIB, has_giga_pages, node_counters, usage
+from fakeproc.files.memory import PAGE_KIB, counters_of_all, has_giga_pages, usage_of_all
 from fakeproc.files.text.records import end_of_line, end_of_paragraph
 from fakeproc.files.tree import Attributes, EndOfRecord
 from fakeproc.guest.accounting import USER_HZ
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.kernel import Kernel
+from fakeproc.guest.numa import HUGE_PAGE_KIB
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ VmallocUsed VmallocChunk Percpu HardwareCorrupted AnonHugePages ShmemHugePages S
 FileHugePages FilePmdMapped Balloon
 """
 HUGE_PAGES = ("HugePages_Total", "HugePages_Free", "HugePages_Rsvd", "HugePages_Surp")
-HUGE_PAGE_KIB = 2048
 SMALL_PAGES_KIB = 192 * 1024  # of the direct map: what its large pages were split for
 PERCPU_KIB = 1024  # of a CPU, for variables that each has for itself
 VMALLOC_KIB = 24 * 1024  # in use
@@ -73,7 +73,7 @@ def _line(name: str, kib: int) -> str:
 def meminfo_show(kernel: Kernel) -> str:
     """`fs/proc/meminfo.c`."""
     architecture, cpus = architecture_files(kernel), kernel.cpus
-    use = usage(kernel, len(cpus.nodes)) | {
+    use = usage_of_all(kernel) | {
         "VmallocTotal": architecture.vmalloc_total_kib,
         "VmallocUsed": VMALLOC_KIB,
         "Percpu": PERCPU_KIB * cpus.possible.bit_count(),
@@ -82,8 +82,12 @@ def meminfo_show(kernel: Kernel) -> str:
     if not shown(kernel).has_balloon:
         names.remove("Balloon")
     lines = [_line(name, use.get(name, 0)) for name in names]
-    lines += [f"{name + ':':<18} {0:5d}" for name in HUGE_PAGES]
-    lines += [_line("Hugepagesize", HUGE_PAGE_KIB), _line("Hugetlb", 0)]
+    pools = [node.hugepages for node in kernel.numa.nodes.values()]
+    pages = sum(pool.get(HUGE_PAGE_KIB, 0) for pool in pools)
+    in_all = sum(kib * number for pool in pools for kib, number in pool.items())
+    huge = dict.fromkeys(HUGE_PAGES, 0) | {"HugePages_Total": pages, "HugePages_Free": pages}
+    lines += [f"{name + ':':<18} {number:5d}" for name, number in huge.items()]
+    lines += [_line("Hugepagesize", HUGE_PAGE_KIB), _line("Hugetlb", in_all)]
     if architecture.has_direct_map:
         lines += _direct_map(kernel, use["MemTotal"])
     return "\n".join(lines) + "\n"
@@ -127,9 +131,8 @@ EVENTS_OF_BOOT = {"pgalloc_dma32": 2000, "pgmajfault": 400}
 @SYSTEM.show(records=lambda _: end_of_line)
 def vmstat_show(kernel: Kernel) -> str:
     """`mm/vmstat.c`: the sums over the nodes, then the events."""
-    nodes = len(kernel.cpus.nodes)
     seconds = kernel.timeline.now // SECOND
-    use = usage(kernel, nodes)
+    use = usage_of_all(kernel)
     dirtyable = (use["MemFree"] + use["Cached"]) // PAGE_KIB
     events = {
         "nr_dirty_threshold": dirtyable * 20 // 100,  # vm.dirty_ratio
@@ -138,7 +141,7 @@ def vmstat_show(kernel: Kernel) -> str:
         **EVENTS_OF_BOOT,
         **{name: seconds * rate for name, rate in EVENTS_A_SECOND.items()},
     }
-    counters = {name: count * nodes for name, count in node_counters(kernel).items()}
+    counters = counters_of_all(kernel)
     has_direct_map = architecture_files(kernel).has_direct_map
     counters |= {
         name: events.get(name, 0)

@@ -274,9 +274,9 @@ def _has_capacity(it: Cpu) -> bool:
 
 
 @CPU.show(visible=_has_capacity)
-def cpu_capacity_show(_it: Cpu) -> str:
-    """How much it can do, compared with the others: as much as any."""
-    return "1024\n"
+def cpu_capacity_show(it: Cpu) -> str:
+    """How much it can do, where the fastest can do 1024."""
+    return f"{it.kernel.cpus.place_of(it.cpu).capacity}\n"
 
 
 @CPU.show(mode=0o400)
@@ -334,7 +334,7 @@ def fail_store(_it: Cpu, data: bytes) -> None:
 @REGS.show
 def midr_el1_show(it: Cpu) -> str:
     """The main ID register: implementer, variant, architecture, part and revision."""
-    return f"0x{it.kernel.profile.cpus.midr:016x}\n"
+    return f"0x{it.kernel.cpus.model_of(it.cpu).midr:016x}\n"
 
 
 @REGS.show
@@ -355,7 +355,8 @@ def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
     """/sys/devices/system/cpu/cpuN."""
     cpu = device.number
     it = Cpu(kernel, cpu)
-    node = kernel.nodes.devices[f"node{kernel.cpus.node_of(cpu)}"]
+    own = kernel.nodes.devices.get(f"node{kernel.cpus.place_of(cpu).node}")
+    nodes = {} if own is None else {own.name: link(device, own)}
 
     def topology() -> Directory | None:
         return topology_directory(kernel, cpu) if kernel.cpus.is_online(cpu) else None
@@ -365,7 +366,7 @@ def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
         {
             "hotplug": lambda: Directory((HOTPLUG.on(it, device),)),
             "regs": lambda: _regs(it, device),
-            node.name: link(device, node),
+            **nodes,
             "topology": topology,
         },
     )

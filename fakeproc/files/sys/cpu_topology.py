@@ -14,8 +14,9 @@ from fakeproc.files.subjects import Cpu, list_line, mask_line
 from fakeproc.files.sys.device import shows
 from fakeproc.files.tree import Attributes, Directory
 from fakeproc.guest.base.cacheinfo import CacheDevice
+from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.kernel import Kernel
-from fakeproc.profiles.schema import Cache
+from fakeproc.guest.topology import SharedCache
 
 __all__ = ["list_size", "mask_size", "topology_directory"]
 
@@ -40,27 +41,25 @@ class CpuCache(NamedTuple):
 
     kernel: Kernel
     cpu: int
-    cache: Cache
+    cache: SharedCache
 
     @property
     def shared(self) -> int:
         """The possible CPUs that use it."""
-        cpus = self.kernel.cpus
-        by_core = self.cache.shared_by == "core"
-        return cpus.core_mask(self.cpu) if by_core else cpus.package_mask(self.cpu)
+        return self.cache.mask(self.cpu)
 
 
 TOPOLOGY = Attributes[Cpu]()
 CACHE = Attributes[CpuCache]()
 
 
-def _level_2(it: Cpu) -> CpuCache | None:
-    """What makes a cluster: `l2c_id`, which only Intel's caches are asked for."""
-    profile = it.kernel.profile.cpus
-    if profile.vendor != "GenuineIntel":
+def _level_2(it: Cpu) -> int | None:
+    """Who shares the cache that makes a cluster: `l2c_id`, which only Intel's are asked for."""
+    cpus = it.kernel.cpus
+    if cpus.model_of(it.cpu).vendor != "GenuineIntel":
         return None
-    caches = (CpuCache(it.kernel, it.cpu, cache) for cache in profile.caches if cache.level == 2)
-    return next(caches, None)
+    masks = (cache.mask(it.cpu) for cache in cpus.topology.caches if cache.profile.level == 2)
+    return next(filter(None, masks), None)
 
 
 def _core(it: Cpu) -> int:
@@ -71,9 +70,13 @@ def _package(it: Cpu) -> int:
     return it.kernel.cpus.package_mask(it.cpu)
 
 
+def _die(it: Cpu) -> int:
+    return it.kernel.cpus.topology.die_mask(it.cpu)
+
+
 def _cluster(it: Cpu) -> int:
-    level_2 = _level_2(it)
-    return _core(it) if level_2 is None else level_2.shared
+    stated = it.kernel.cpus.topology.cluster_mask(it.cpu)
+    return stated or _level_2(it) or _core(it)
 
 
 def _has_dies(it: Cpu) -> bool:
@@ -83,29 +86,35 @@ def _has_dies(it: Cpu) -> bool:
 @TOPOLOGY.show
 def physical_package_id_show(it: Cpu) -> str:
     """The number of the package."""
-    return f"{it.kernel.cpus.package_of(it.cpu)}\n"
+    return f"{it.kernel.cpus.place_of(it.cpu).package}\n"
 
 
 @TOPOLOGY.show(visible=_has_dies)
 def die_id_show(it: Cpu) -> str:
-    """The number of the die: each package is one."""
-    package = it.kernel.cpus.package_of(it.cpu)
-    return f"{package if shown(it.kernel).counts_dies_together else 0}\n"
+    """The number of the die; where each package is one, that of the package on newer kernels."""
+    place = it.kernel.cpus.place_of(it.cpu)
+    if place.die is not None:
+        return f"{place.die}\n"
+    return f"{place.package if shown(it.kernel).counts_dies_together else 0}\n"
 
 
 @TOPOLOGY.show
 def cluster_id_show(it: Cpu) -> str:
-    """The first APIC ID of those that share the second-level cache."""
+    """The cluster's number, or the first APIC ID of those that share the second-level cache."""
+    cpus = it.kernel.cpus
+    stated = cpus.place_of(it.cpu).cluster
+    if stated is not None:
+        return f"{stated}\n"
     level_2 = _level_2(it)
     if level_2 is None:
         return f"{BAD_APICID}\n"
-    return f"{it.cpu - it.cpu % level_2.shared.bit_count()}\n"
+    return f"{min(cpus.place_of(cpu).apicid for cpu in cpus_in(level_2))}\n"
 
 
 @TOPOLOGY.show
 def core_id_show(it: Cpu) -> str:
     """The number of the core, counted within the package."""
-    return f"{it.kernel.cpus.core_of(it.cpu)}\n"
+    return f"{it.kernel.cpus.place_of(it.cpu).core}\n"
 
 
 def _define_siblings(
@@ -128,7 +137,7 @@ _define_siblings("thread_siblings", _core)
 _define_siblings("core_cpus", _core)
 _define_siblings("core_siblings", _package)
 _define_siblings("cluster_cpus", _cluster)
-_define_siblings("die_cpus", _package, _has_dies)
+_define_siblings("die_cpus", _die, _has_dies)
 _define_siblings("package_cpus", _package)
 
 
@@ -137,53 +146,57 @@ def topology_directory(kernel: Kernel, cpu: int) -> Directory:
     return Directory((TOPOLOGY.on(Cpu(kernel, cpu)),))
 
 
-@CACHE.show
+def _known(name: str) -> Callable[[CpuCache], bool]:
+    """`cache_default_attrs_is_visible`: a number that is 0 is one that nobody knows."""
+    return lambda it: bool(getattr(it.cache.profile, name))
+
+
+@CACHE.show(visible=lambda it: it.cache.id_of(it.cpu) is not None)
 def id_show(it: CpuCache) -> str:
     """Its number among those of its kind."""
-    return f"{it.cpu // it.shared.bit_count()}\n"
+    return f"{it.cache.id_of(it.cpu)}\n"
 
 
 @CACHE.show
 def level_show(it: CpuCache) -> str:
     """1 for the one next to the core."""
-    return f"{it.cache.level}\n"
+    return f"{it.cache.profile.level}\n"
 
 
 @CACHE.show
 def type_show(it: CpuCache) -> str:
     """What it holds."""
-    return f"{it.cache.type}\n"
+    return f"{it.cache.profile.type}\n"
 
 
-@CACHE.show
+@CACHE.show(visible=_known("line_bytes"))
 def coherency_line_size_show(it: CpuCache) -> str:
     """The bytes of a line."""
-    return f"{it.cache.line_bytes}\n"
+    return f"{it.cache.profile.line_bytes}\n"
 
 
-@CACHE.show
+@CACHE.show(visible=_known("number_of_sets"))
 def number_of_sets_show(it: CpuCache) -> str:
     """The sets of `ways_of_associativity` lines each."""
-    cache = it.cache
-    return f"{cache.size_kib * 1024 // (cache.ways * cache.line_bytes)}\n"
+    return f"{it.cache.profile.number_of_sets}\n"
 
 
-@CACHE.show
-def physical_line_partition_show(_it: CpuCache) -> str:
+@CACHE.show(visible=_known("partition"))
+def physical_line_partition_show(it: CpuCache) -> str:
     """The lines behind one tag."""
-    return "1\n"
+    return f"{it.cache.profile.partition}\n"
 
 
-@CACHE.show
+@CACHE.show(visible=_known("ways"))
 def ways_of_associativity_show(it: CpuCache) -> str:
     """The lines of a set."""
-    return f"{it.cache.ways}\n"
+    return f"{it.cache.profile.ways}\n"
 
 
-@CACHE.show
+@CACHE.show(visible=_known("size_kib"))
 def size_show(it: CpuCache) -> str:
     """Its size, in KiB whatever it is."""
-    return f"{it.cache.size_kib}K\n"
+    return f"{it.cache.profile.size_kib}K\n"
 
 
 @CACHE.show

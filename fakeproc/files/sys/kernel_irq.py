@@ -23,8 +23,8 @@ def wakeup_show(_irq: Irq) -> str:
 
 @IRQ.show
 def hwirq_show(irq: Irq) -> str:
-    """Its number in its domain: a channel's relid."""
-    return f"{irq.desc.hwirq}\n"
+    """Its number in its domain: a channel's relid; nothing at all without a domain."""
+    return "" if irq.desc.hwirq is None else f"{irq.desc.hwirq}\n"
 
 
 @IRQ.show

@@ -10,7 +10,6 @@ from fakeproc.files.kernels.versions import shown
 from fakeproc.files.memory import (
     INTERLEAVED,
     allocations,
-    has_giga_pages,
     node_counters,
     usage,
 )
@@ -22,11 +21,9 @@ from fakeproc.files.tree import Attributes, Directory, constant
 from fakeproc.guest.base.cpu import NodeDevice, NodeRoot
 from fakeproc.guest.cpus import cpu_mask, cpus_in
 from fakeproc.guest.kernel import Kernel
+from fakeproc.guest.numa import HUGE_PAGE_KIB
 
 __all__: list[str] = []
-
-LOCAL_DISTANCE = 10
-REMOTE_DISTANCE = 20
 
 # `node_read_meminfo`: its lines, and the values of /proc/meminfo; the rest is none.
 MEMINFO = """
@@ -43,6 +40,11 @@ class HugePages(NamedTuple):
     kernel: Kernel
     node: int
     kib: int
+
+    @property
+    def pages(self) -> int:
+        """How many the node has."""
+        return self.kernel.numa.nodes[self.node].hugepages[self.kib]
 
 
 ROOT = Attributes[Kernel]()
@@ -62,7 +64,7 @@ def online_show(kernel: Kernel) -> str:
 @ROOT.show
 def possible_show(kernel: Kernel) -> str:
     """The nodes that may ever be there."""
-    return list_line(cpu_mask(kernel.cpus.nodes))
+    return list_line(cpu_mask(kernel.numa.possible))
 
 
 @ROOT.show
@@ -74,14 +76,14 @@ def has_cpu_show(kernel: Kernel) -> str:
 
 @ROOT.show
 def has_memory_show(kernel: Kernel) -> str:
-    """The nodes with memory: all."""
-    return list_line(cpu_mask(kernel.cpus.nodes))
+    """The nodes with memory."""
+    return list_line(cpu_mask(kernel.numa.with_memory))
 
 
 @ROOT.show
 def has_normal_memory_show(kernel: Kernel) -> str:
-    """The nodes with memory that the kernel can use directly: all."""
-    return list_line(cpu_mask(kernel.cpus.nodes))
+    """The nodes with memory that the kernel itself can use."""
+    return list_line(cpu_mask(kernel.numa.with_normal_memory))
 
 
 @ROOT.show
@@ -119,38 +121,36 @@ def cpulist_show(it: Node) -> str:
 @NODE.show
 def distance_show(it: Node) -> str:
     """How far its memory is, and that of the others."""
-    distances = (
-        LOCAL_DISTANCE if node == it.node else REMOTE_DISTANCE for node in it.kernel.cpus.nodes
-    )
-    return " ".join(map(str, distances)) + "\n"
+    return " ".join(map(str, it.kernel.numa.nodes[it.node].distances)) + "\n"
 
 
 @NODE.show(name="meminfo")
 def node_meminfo_show(it: Node) -> str:
     """How its memory is used."""
-    use = usage(it.kernel)
+    use = usage(it.kernel, it.node)
     lines = [
         f"Node {it.node} {name + ':':<16s}{use.get(name, 0):8d} kB" for name in MEMINFO.split()
     ]
-    huge = ("HugePages_Total:", "HugePages_Free:", "HugePages_Surp:")
-    lines += [f"Node {it.node} {name:<16s} {0:5d}" for name in huge]
+    pages = it.kernel.numa.nodes[it.node].hugepages.get(HUGE_PAGE_KIB, 0)
+    huge = {"HugePages_Total:": pages, "HugePages_Free:": pages, "HugePages_Surp:": 0}
+    lines += [f"Node {it.node} {name:<16s} {number:5d}" for name, number in huge.items()]
     return "\n".join(lines) + "\n"
 
 
 @NODE.show
 def numastat_show(it: Node) -> str:
     """Where pages were asked for, and where they were found."""
-    pages = allocations(it.kernel)
+    pages = allocations(it.kernel, it.node)
     return (
         f"numa_hit {pages}\nnuma_miss 0\nnuma_foreign 0\n"
-        f"interleave_hit {INTERLEAVED}\nlocal_node {pages}\nother_node 0\n"
+        f"interleave_hit {INTERLEAVED if pages else 0}\nlocal_node {pages}\nother_node 0\n"
     )
 
 
 @NODE.show
 def vmstat_show(it: Node) -> str:
     """Its share of /proc/vmstat."""
-    return "".join(f"{name} {count}\n" for name, count in node_counters(it.kernel).items())
+    return "".join(f"{name} {count}\n" for name, count in node_counters(it.kernel, it.node).items())
 
 
 @NODE.store
@@ -169,9 +169,9 @@ def reclaim_store(_it: Node, data: bytes) -> None:
 
 
 @HUGE_PAGES.show
-def nr_hugepages_show(_it: HugePages) -> str:
-    """The pages of the pool: none."""
-    return "0\n"
+def nr_hugepages_show(it: HugePages) -> str:
+    """The pages of the pool."""
+    return f"{it.pages}\n"
 
 
 @HUGE_PAGES.store
@@ -186,9 +186,9 @@ def nr_hugepages_store(_it: HugePages, data: bytes) -> None:
 
 
 @HUGE_PAGES.show
-def free_hugepages_show(_it: HugePages) -> str:
-    """Those that nobody uses."""
-    return "0\n"
+def free_hugepages_show(it: HugePages) -> str:
+    """Those that nobody uses: all."""
+    return f"{it.pages}\n"
 
 
 @HUGE_PAGES.show
@@ -198,12 +198,10 @@ def surplus_hugepages_show(_it: HugePages) -> str:
 
 
 def _huge_pages(it: Node) -> Directory:
-    sizes = [2048]
-    if has_giga_pages(it.kernel):
-        sizes.append(1 << 20)
     return Directory(
         entries={
-            f"hugepages-{kib}kB": Directory((HUGE_PAGES.on(HugePages(*it, kib)),)) for kib in sizes
+            f"hugepages-{kib}kB": Directory((HUGE_PAGES.on(HugePages(*it, kib)),))
+            for kib in it.kernel.numa.nodes[it.node].hugepages
         }
     )
 

@@ -25,7 +25,7 @@ class Function(NamedTuple):
     @property
     def local_cpus(self) -> int:
         """The online CPUs of the function's node: hv_pci puts it into the first."""
-        return self.kernel.cpus.node_mask(0) & self.kernel.cpus.online
+        return self.kernel.cpus.node_mask(self.kernel.cpus.nodes[0]) & self.kernel.cpus.online
 
 
 FUNCTION = Attributes[Function]()

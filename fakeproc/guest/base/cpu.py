@@ -71,8 +71,9 @@ def cpu_dev_init(devices: Devices, cpus: Cpus) -> Bus[CpuDevice]:
 def node_dev_init(devices: Devices, cpus: Cpus) -> Bus[NodeDevice]:
     """`node_dev_init`: the bus of nodes."""
     bus: Bus[NodeDevice] = Bus("node")
-    devices.subsystem(bus, NodeRoot)
-    for number in cpus.nodes:
+    if cpus.topology.has_numa:  # CONFIG_NUMA
+        devices.subsystem(bus, NodeRoot)
+    for number in cpus.nodes if cpus.topology.has_numa else ():
         devices.add(NodeDevice(number, bus))
     return bus
 

@@ -30,11 +30,13 @@ class SmtControl:
         self._hotplug = hotplug
         self._cpus = cpus
         self._takes_number = takes_number
-        self.max_threads = cpus.profile.threads_per_core
+        self.max_threads = cpus.topology.threads_per_core
         self.threads = self.max_threads
         self.state: SmtState = "on" if self.max_threads > 1 else "notsupported"
         if not implemented:
             self.state = "notimplemented"
+        if cpus.profile.smt is not None:
+            self.state = cpus.profile.smt
         hotplug.may_boot = self.may_boot
 
     def is_primary(self, cpu: int) -> bool:

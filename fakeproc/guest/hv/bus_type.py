@@ -31,7 +31,6 @@ class HvBus(Bus[VmbusDevice]):
         self._core = devices.driver_core
         self._ops = ops
         self._log = log
-        devices.add_bus(self)
 
     def match(self, device: VmbusDevice, driver: DeviceDriver) -> bool:
         """`vmbus_match`."""

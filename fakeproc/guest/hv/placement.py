@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.cpus import first_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+    from uuid import UUID
 
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel
@@ -25,8 +26,19 @@ class Placement:
     channels of any device have been given since the node's last round began.
     """
 
-    def __init__(self, cpus: Cpus, synic: Synic, channels: Callable[[], Iterable[Channel]]) -> None:
-        """`channels` answers with every channel that is mapped."""
+    def __init__(
+        self,
+        cpus: Cpus,
+        synic: Synic,
+        channels: Callable[[], Iterable[Channel]],
+        wanted: Mapping[tuple[UUID, int], int],
+    ) -> None:
+        """`channels` answers with every channel that is mapped.
+
+        `wanted` is the CPU that a channel gets when it is first offered, by the instance
+        of its device and its relid: where a machine that was described had it in the end.
+        """
+        self._wanted = dict(wanted)
         self.allocated = dict.fromkeys(cpus.nodes, 0)
         self._cpus = cpus
         # vmbus_process_offer() sleeps in cpus_read_lock() while a CPU goes
@@ -38,6 +50,11 @@ class Placement:
     def choose(self, channel: Channel) -> int:
         """The CPU for a channel that is offered, marked as allocated."""
         cpus = self._cpus
+        wanted = self._wanted.pop((channel.offer.instance_id, channel.relid), None)
+        if wanted is not None and (cpus.online & self._synic.online) >> wanted & 1:
+            if channel.device.type.perf:
+                self.allocated[cpus.node_of(wanted)] |= 1 << wanted
+            return wanted
         housekeeping = cpus.online & self._synic.online & cpus.housekeeping_managed_irq
         if not channel.device.type.perf or not housekeeping:
             return VMBUS_CONNECT_CPU
@@ -60,8 +77,8 @@ class Placement:
     def _take_node(self, housekeeping: int) -> int:
         """The next node, round robin, that has a CPU to offer."""
         while True:
-            node = self._next_node
-            self._next_node = (node + 1) % len(self._cpus.nodes)
+            node = self._cpus.nodes[self._next_node]
+            self._next_node = (self._next_node + 1) % len(self._cpus.nodes)
             if self._cpus.node_mask(node) & housekeeping:
                 return node
 

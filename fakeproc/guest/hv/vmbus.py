@@ -104,7 +104,17 @@ class Vmbus:
             for number in range(bus.connections)
         ]
         self.synic = Synic(cpus.online)
-        self.placement = Placement(cpus, self.synic, self._mapped)
+        self.placement = Placement(
+            cpus,
+            self.synic,
+            self._mapped,
+            {
+                (device.instance, channel.relid): channel.target_cpu
+                for device in bus.devices
+                for channel in device.channels
+                if channel.target_cpu is not None
+            },
+        )
         self.modify = ModifyChannels(
             self.placement, log, reports_refusals=Patch.WAIT_FOR_MODIFY in patches
         )

@@ -11,17 +11,16 @@ from fakeproc.guest.irq.one_cpu import OneCpuChip
 if TYPE_CHECKING:
     from fakeproc.guest.irq.core import IrqDesc
 
-__all__ = ["GSI_TOP", "ApicChip", "nr_irqs_at_boot"]
-
-GSI_TOP = 24  # inputs of the one IO-APIC that Hyper-V shows
+__all__ = ["ApicChip", "nr_irqs_at_boot"]
 
 
-def nr_irqs_at_boot(nr_cpu_ids: int, legacy: int = 0) -> int:
+def nr_irqs_at_boot(nr_cpu_ids: int, legacy: int, gsi_top: int) -> int:
     """`arch_probe_nr_irqs`: interrupts that the vectors suffice for.
 
-    `legacy` is 16 with a PIC (Generation 1), else 0.
+    `legacy` is 16 with a PIC (Generation 1), else 0; `gsi_top` the inputs of the IO-APICs.
     """
-    return min(256 * nr_cpu_ids, GSI_TOP + legacy + 8 * nr_cpu_ids + GSI_TOP * 16)
+    messages = 16 * gsi_top if gsi_top > 16 else 8 * nr_cpu_ids
+    return min(256 * nr_cpu_ids, gsi_top + legacy + 8 * nr_cpu_ids + messages)
 
 
 class ApicChip(OneCpuChip):
@@ -40,9 +39,9 @@ class ApicChip(OneCpuChip):
         the CPU with the most vectors free.
         """
         del desc
-        vectors = Counter(self._target.values())
+        vectors = Counter(cpu for cpus in self._target.values() for cpu in cpus_in(cpus))
         return min(cpus_in(mask), key=lambda cpu: (vectors[cpu], cpu))
 
     def effective_affinity(self, desc: IrqDesc) -> int:
-        """The one CPU whose vector it has."""
-        return super().effective_affinity(desc) or 1
+        """The one CPU whose vector it has; CPU 0 before it is started."""
+        return self._target.get(desc.irq, 1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from errno import EBUSY, EINVAL, ENOMEM
 from typing import TYPE_CHECKING
 
+from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.faults import AffinityFaults
 from fakeproc.guest.log import KERN_ERR
 
@@ -58,7 +59,7 @@ class IrqDesc:
 
     irq: int
     chip: IrqChip
-    hwirq: int
+    hwirq: int | None  # None of a chip without a domain
     affinity: int
     flow_name: str | None = None  # what follows the hwirq in /proc/interrupts
     trigger: str = "edge"
@@ -71,6 +72,7 @@ class IrqDesc:
     hint: int = 0
     actions: list[str] = field(default_factory=list)
     in_proc: bool = False  # whether /proc/irq/<n> exists: from the first request on
+    per_cpu: bool = False  # IRQD_PER_CPU: each CPU has its own, and counts for itself
     hidden: bool = False  # IRQ_HIDDEN: no row in /proc/interrupts
     dev_id: object = None  # what its handler is called with
     chip_data: object = None  # what the chip steers by (`irq_data->chip_data`)
@@ -136,7 +138,7 @@ class IrqCore:
     def create(
         self,
         chip: IrqChip,
-        hwirq: int,
+        hwirq: int | None,
         irq: int | None = None,
         floor: int = 0,
     ) -> IrqDesc:
@@ -255,9 +257,14 @@ class IrqCore:
         """The hardware raises an interrupt `number` times, on the CPU it is steered to.
 
         The first may carry out a move that waited for it
-        (`irq_move_masked_irq`), so that the others land elsewhere.
+        (`irq_move_masked_irq`), so that the others land elsewhere.  Where each CPU has
+        its own, each gets as many.
         """
         if not desc.actions or desc.shut_down:
+            return
+        if desc.per_cpu:
+            for cpu in cpus_in(self._cpus.online):
+                self.count(desc, cpu, number)
             return
         if desc.pending is not None and number:
             self.count(desc, desc.landing)

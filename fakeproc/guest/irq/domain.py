@@ -42,6 +42,7 @@ class IrqDomain:
 
     def dispose_mapping(self, desc: IrqDesc) -> None:
         """`irq_dispose_mapping`: the interrupt goes, whoever else may use it."""
-        if self._mapped.get(desc.hwirq) is desc:
-            del self._mapped[desc.hwirq]
+        hwirq = desc.hwirq
+        if hwirq is not None and self._mapped.get(hwirq) is desc:
+            del self._mapped[hwirq]
             self._irqs.free(desc)

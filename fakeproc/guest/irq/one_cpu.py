@@ -1,4 +1,4 @@
-"""Interrupt chips that steer an interrupt to one CPU at a time."""
+"""Interrupt chips that steer an interrupt to one CPU at a time, as nearly all do."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ class OneCpuChip(IrqChip):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._target: dict[int, int] = {}  # IRQ -> CPU
+        self._target: dict[int, int] = {}  # IRQ -> the CPUs
 
-    def start(self, desc: IrqDesc, cpu: int) -> None:
-        """Steer an interrupt to `cpu` from the start."""
-        self._target[desc.irq] = cpu
+    def start(self, desc: IrqDesc, cpus: int) -> None:
+        """Steer an interrupt to a set of CPUs from the start: one, several, or none."""
+        self._target[desc.irq] = cpus
 
     def set_affinity(self, desc: IrqDesc, mask: int) -> None:
-        """Stay on the CPU where `mask` allows it, else move to the one that `_pick` chooses."""
-        cpu = self._target.get(desc.irq)
-        if cpu is None or not mask >> cpu & 1:
-            self._target[desc.irq] = self._pick(desc, mask)
+        """Stay on the CPU where `mask` allows it, else move to the one that `_pick` chooses.
+
+        An interrupt that comes to several CPUs comes to all of `mask`, as with an APIC in
+        logical mode.
+        """
+        target = self._target.get(desc.irq, 0)
+        if target.bit_count() > 1:
+            self._target[desc.irq] = mask
+        elif not mask & target:
+            self._target[desc.irq] = 1 << self._pick(desc, mask)
 
     @abstractmethod
     def _pick(self, desc: IrqDesc, mask: int) -> int:
         """One CPU of `mask`; raises OSError where no CPU can take the interrupt."""
 
     def effective_affinity(self, desc: IrqDesc) -> int:
-        """The CPU it is steered to; none for an interrupt that each CPU has its own of."""
-        cpu = self._target.get(desc.irq)
-        return 0 if cpu is None else 1 << cpu
+        """The CPUs it is steered to; none for an interrupt that each CPU has its own of."""
+        return self._target.get(desc.irq, 0)

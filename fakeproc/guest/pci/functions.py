@@ -138,7 +138,7 @@ class PciBus(Bus[PciFunction]):
             floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
             desc = self._irqs.create(chip, hwirq, floor=floor)
             desc.flow_name, desc.node = "edge", 0
-            chip.start(desc, 0)
+            chip.start(desc, 1)
             if index:
                 self._spread(desc, chip, device.model, index - 1)
             self._irqs.request(desc, device.vector(index))
@@ -164,7 +164,7 @@ class PciBus(Bus[PciFunction]):
     def _spread(self, desc: IrqDesc, chip: ApicChip, model: PciModel, queue: int) -> None:
         """A CPU for each queue: by the kernel (`irq_create_affinity_masks`), or as advice."""
         cpu = list(cpus_in(self._cpus.online))[queue]
-        chip.start(desc, cpu)
+        chip.start(desc, 1 << cpu)
         if model.managed:
             desc.managed = desc.affinity_set = True
             desc.affinity = 1 << cpu

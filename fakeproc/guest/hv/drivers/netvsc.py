@@ -182,4 +182,4 @@ class Netvsc(SimpleDriver):
 
 def _default_rss(cpus: Cpus) -> int:
     """max(16, `netif_get_num_default_rss_queues`), which is half the cores."""
-    return max(16, -(-cpus.online.bit_count() // (2 * cpus.profile.threads_per_core)))
+    return max(16, -(-cpus.online.bit_count() // (2 * cpus.topology.threads_per_core)))

@@ -1,0 +1,117 @@
+"""Sets of CPUs and other numbers, as a profile may write them: "0-3,8-11", or a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from fakeproc.defaults import MAX_CPUS
+
+__all__ = ["Cpu", "CpuCount", "CpuSet", "NodeCount", "NodeSet", "Numbers", "as_list", "numbers_of"]
+
+MAX_NODES = 1024  # NODES_SHIFT is 10 at most
+_LONGEST_NUMBER = 10  # digits of a number of 31 bits
+_MOST_NUMBERS = 65_536  # in one list
+
+
+def numbers_of(text: str) -> list[int]:
+    """The numbers of a text such as "0-3,8", in its order and with its repetitions.
+
+    An empty text has none.  Raises ValueError, whose message says what the text is not.
+    """
+    numbers: list[int] = []
+    for region in text.split(",") if text else ():
+        first, dash, last = region.strip().partition("-")
+        ends = (first, last) if dash else (first, first)
+        if not all(e.isascii() and e.isdigit() and len(e) <= _LONGEST_NUMBER for e in ends):
+            raise ValueError("is no list of CPUs such as 0-3,8")
+        low, high = map(int, ends)
+        if low > high:
+            raise ValueError("has a range that runs backwards")
+        if len(numbers) + high - low >= _MOST_NUMBERS:
+            raise ValueError(f"has more than {_MOST_NUMBERS} numbers")
+        numbers.extend(range(low, high + 1))
+    return numbers
+
+
+def as_list(numbers: Iterable[int]) -> str:
+    """Numbers in their order as text: a range where each is one more than the one before."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] + 1 == number:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{low}-{high}" if low < high else f"{low}" for low, high in ranges)
+
+
+def _from_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return numbers_of(value)
+    except ValueError as error:
+        raise ValueError(f"{value[:60]!r} {error}") from None
+
+
+def _count_or_set(least: int, most: int) -> BeforeValidator:
+    """A whole number counts from 0 on; a text or a list names the numbers, all below `most`."""
+
+    def check(value: Any) -> Any:
+        wanted = "neither an integer nor a set such as 0-3,8-11"
+        if isinstance(value, int) and not isinstance(value, bool):
+            if not least <= value <= most:
+                raise ValueError(f"must be from {least} to {most}")
+            return value
+        try:
+            numbers = numbers_of(value) if isinstance(value, str) else list(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{str(value)[:60]!r} is {wanted}") from None
+        if not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
+            raise ValueError(f"is {wanted}")
+        if not numbers or not 0 <= min(numbers) <= max(numbers) < most:
+            raise ValueError(f"must name at least one number, and only such from 0 to {most - 1}")
+        return frozenset(numbers)
+
+    return BeforeValidator(check)
+
+
+def _one_or_more(value: Any) -> Any:
+    """One number, for all of them, or several in their order."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    return _from_text(value)
+
+
+def _shown(value: int | Iterable[int] | None) -> int | str | None:
+    """A count as it is, a set as text."""
+    return value if value is None or isinstance(value, int) else as_list(sorted(value))
+
+
+def _shown_in_order(value: Iterable[int] | None) -> int | str | list[int] | None:
+    if value is None:
+        return None
+    numbers = list(value)
+    if len(numbers) == 1:
+        return numbers[0]
+    return numbers if any(number < 0 for number in numbers) else as_list(numbers)
+
+
+_SHORT = PlainSerializer(_shown, when_used="json")
+
+Cpu = Annotated[int, Field(ge=0, lt=MAX_CPUS)]
+CpuSet = Annotated[frozenset[Cpu], BeforeValidator(_from_text), _SHORT]
+# So many, or these.
+CpuCount = Annotated[int | frozenset[int], _count_or_set(1, MAX_CPUS), _SHORT]
+NodeNumber = Annotated[int, Field(ge=0, lt=MAX_NODES)]
+NodeSet = Annotated[frozenset[NodeNumber], BeforeValidator(_from_text), _SHORT]
+NodeCount = Annotated[int | frozenset[int], _count_or_set(0, MAX_NODES), _SHORT]
+# One for all CPUs of a group, or one for each in the order of the CPUs.
+Numbers = Annotated[
+    tuple[Annotated[int, Field(ge=-1, lt=1 << 31)], ...],
+    Field(min_length=1, max_length=MAX_CPUS),
+    BeforeValidator(_one_or_more),
+    PlainSerializer(_shown_in_order, when_used="json"),
+]
