@@ -271,6 +271,7 @@ def _type(info: FieldInfo) -> str:
     return " ".join(filter(None, (_words(info.annotation), low, high)))
 
 
+SETS = {cpu_sets.Cpu: "set of CPUs", cpu_sets.NodeNumber: "set of nodes"}
 PLAIN = {int: "integer", float: "number", str: "string", bool: "boolean", UUID: "GUID"}
 
 
@@ -287,9 +288,10 @@ def _words(annotation: Any) -> str:
     elif origin is dict:
         words = "table of counts" if arguments[0] is str else "list or table of numbers"
     elif origin is frozenset:
-        words = "set of CPUs" if arguments[0] is cpu_sets.Cpu else "list of integers"
+        words = SETS.get(arguments[0], "list of integers")
     elif origin is tuple:
-        words = f"list of {_words(arguments[0])}s"
+        words = _words(arguments[0])
+        words = f"list of {words.replace('set ', 'sets ', 1) if 'set ' in words else words + 's'}"
     return words
 
 

@@ -9,7 +9,17 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from fakeproc.defaults import MAX_CPUS
 
-__all__ = ["Cpu", "CpuCount", "CpuSet", "NodeCount", "NodeSet", "Numbers", "as_list", "numbers_of"]
+__all__ = [
+    "Cpu",
+    "CpuCount",
+    "CpuSet",
+    "NodeCount",
+    "NodeNumber",
+    "NodeSet",
+    "Numbers",
+    "as_list",
+    "numbers_of",
+]
 
 MAX_NODES = 1024  # NODES_SHIFT is 10 at most
 _LONGEST_NUMBER = 10  # digits of a number of 31 bits
@@ -104,10 +114,10 @@ _SHORT = PlainSerializer(_shown, when_used="json")
 Cpu = Annotated[int, Field(ge=0, lt=MAX_CPUS)]
 CpuSet = Annotated[frozenset[Cpu], BeforeValidator(_from_text), _SHORT]
 # So many, or these.
-CpuCount = Annotated[int | frozenset[int], _count_or_set(1, MAX_CPUS), _SHORT]
+CpuCount = Annotated[int | frozenset[Cpu], _count_or_set(1, MAX_CPUS), _SHORT]
 NodeNumber = Annotated[int, Field(ge=0, lt=MAX_NODES)]
 NodeSet = Annotated[frozenset[NodeNumber], BeforeValidator(_from_text), _SHORT]
-NodeCount = Annotated[int | frozenset[int], _count_or_set(0, MAX_NODES), _SHORT]
+NodeCount = Annotated[int | frozenset[NodeNumber], _count_or_set(0, MAX_NODES), _SHORT]
 # One for all CPUs of a group, or one for each in the order of the CPUs.
 Numbers = Annotated[
     tuple[Annotated[int, Field(ge=-1, lt=1 << 31)], ...],

@@ -203,7 +203,9 @@ def test_every_table_of_a_profile_is_there() -> None:
     ("table", "key", "type_", "default"),
     [
         ("(top level)", "class", "", ""),
-        ("cpus", "possible", "integer from 1 to 2048", "must be given"),
+        ("cpus", "possible", "integer or set of CPUs", "must be given"),
+        ("cpus", "packages", "integer from 1 to 2048", "1"),
+        ("nodes", "number", "integer from 0 to 1023", "must be given"),
         (
             "kernel",
             "series",
