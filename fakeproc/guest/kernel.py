@@ -10,6 +10,7 @@ from fakeproc.guest.base.cacheinfo import CacheInfo
 from fakeproc.guest.base.core import Devices
 from fakeproc.guest.base.cpu import cpu_dev_init, node_dev_init, processor_driver
 from fakeproc.guest.base.cpu_hotplug import Hotplug
+from fakeproc.guest.base.cpu_plug import CpuPlug
 from fakeproc.guest.base.smt import SmtControl
 from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpu_time import Load
@@ -111,6 +112,7 @@ class Kernel:
             migration.cpu_gone,
             boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
         )
+        self.cpu_plug = CpuPlug(self.cpus, self.devices, self.cpu_bus, self.hotplug, self.log)
         self.smt = SmtControl(
             self.hotplug,
             self.cpus,

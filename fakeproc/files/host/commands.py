@@ -26,6 +26,7 @@ from fakeproc.files.host.words import (
     whole,
 )
 from fakeproc.machine import Machine
+from fakeproc.profiles.cpu_sets import numbers_of
 from fakeproc.protocol.classes import CLASS_GUIDS, HV_SOCK
 from fakeproc.timeline import SECOND
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "accesses_command",
     "clock_command",
+    "cpu_command",
     "interrupt_command",
     "latency_command",
     "power_command",
@@ -172,6 +174,23 @@ def clock_command(machine: Machine, words: list[str]) -> Action:
 def _advance_to_next(machine: Machine) -> None:
     if not machine.advance_to_next():
         raise OSError(EAGAIN, "no event waits")
+
+
+def cpu_command(machine: Machine, words: list[str]) -> Action:
+    """`add LIST` or `remove LIST`: what the firmware does to processors."""
+    if len(words) != 2:
+        raise ValueError("it is not of the form: add LIST or remove LIST")
+    what, kernel = one_of(words[0], ("add", "remove")), machine.kernel
+    try:
+        cpus = numbers_of(words[1])
+    except ValueError as error:
+        raise ValueError(f"{quoted(words[1])} {error}") from None
+    impossible = [cpu for cpu in cpus if not kernel.cpus.possible >> cpu & 1]
+    if impossible:
+        raise ValueError(f"CPU {impossible[0]} is not possible")
+
+    plug = kernel.cpu_plug.add if what == "add" else kernel.cpu_plug.remove
+    return lambda: plug(cpus)
 
 
 def power_command(machine: Machine, words: list[str]) -> Action:

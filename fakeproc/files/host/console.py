@@ -9,6 +9,7 @@ from fakeproc.files.host.adapters import ethtool_command, ethtool_text
 from fakeproc.files.host.commands import (
     accesses_command,
     clock_command,
+    cpu_command,
     interrupt_command,
     latency_command,
     power_command,
@@ -21,6 +22,7 @@ from fakeproc.files.host.moments import agenda_text, at_command, journal_command
 from fakeproc.files.host.offers import offer_command, rescind_command
 from fakeproc.files.host.state import state
 from fakeproc.files.host.words import spelt
+from fakeproc.files.text.bitmap import format_list
 from fakeproc.files.tree import Attributes
 from fakeproc.machine import Machine
 from fakeproc.timeline import SECOND, Sleeper
@@ -95,6 +97,19 @@ def ethtool_store(machine: Machine, data: bytes) -> Sleeper[None]:
 def power_show(machine: Machine) -> str:
     """`running`, and how often it has resumed from hibernation."""
     return f"running, resumed {machine.kernel.vmbus.suspend.resumed} times\n"
+
+
+@CONSOLE.show
+def cpu_show(machine: Machine) -> str:
+    """A line `present LIST of LIST`: the CPUs that are there, of those that may be."""
+    cpus = machine.kernel.cpus
+    return f"present {format_list(cpus.present)} of {format_list(cpus.possible)}\n"
+
+
+@CONSOLE.store
+def cpu_store(machine: Machine, data: bytes) -> Sleeper[None]:
+    """`add LIST|remove LIST`: plug processors in and out; OSError EBUSY for one that cannot."""
+    return run(machine, data, cpu_command)
 
 
 @CONSOLE.store

@@ -15,9 +15,9 @@ from fakeproc.files.memory import (
 )
 from fakeproc.files.subjects import Node, list_line, mask_line
 from fakeproc.files.sys.cpu_topology import list_size, mask_size
-from fakeproc.files.sys.device import links, shows
+from fakeproc.files.sys.device import link, shows
 from fakeproc.files.text.kstrtox import parse_int
-from fakeproc.files.tree import Attributes, Directory, constant
+from fakeproc.files.tree import Attributes, Directory, Listing, Symlink, constant
 from fakeproc.guest.base.cpu import NodeDevice, NodeRoot
 from fakeproc.guest.cpus import cpu_mask, cpus_in
 from fakeproc.guest.kernel import Kernel
@@ -222,15 +222,21 @@ def node_files(kernel: Kernel, device: NodeDevice) -> Directory:
     """/sys/devices/system/node/nodeK."""
     cpus = kernel.cpus
     it = Node(kernel, device.number)
-    own = {
-        f"cpu{cpu}": kernel.cpu_bus.devices[f"cpu{cpu}"]
-        for cpu in cpus_in(cpus.node_mask(it.node) & cpus.present)
-    }
+
+    def own() -> list[str]:
+        return [f"cpu{cpu}" for cpu in cpus_in(cpus.node_mask(it.node) & cpus.present)]
+
+    def cpu(name: str) -> Symlink | None:
+        found = kernel.cpu_bus.devices.get(name)
+        if found is None or not cpus.node_mask(it.node) >> found.number & 1:
+            return None
+        return link(device, found)
+
     return Directory(
         (NODE.on(it, device),),
         {
             "hugepages": _huge_pages(it),
             **_optional(kernel),
         },
-        (links(device.path, own),),
+        (Listing(Symlink, own, cpu),),
     )

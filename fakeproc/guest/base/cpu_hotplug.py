@@ -91,6 +91,11 @@ class Hotplug:
         states = self._starting if name.endswith(":starting") else self._online
         states.append(_State(startup, teardown))
 
+    def present(self, cpu: int) -> None:
+        """A CPU is plugged in: its device is offline, and nobody has asked for more."""
+        self._device_offline |= 1 << cpu
+        self._target[cpu] = CPUHP_OFFLINE
+
     # What sysfs shows
 
     def device_online(self, cpu: int) -> bool:
