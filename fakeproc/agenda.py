@@ -58,8 +58,8 @@ class Agenda:
         return planned
 
     def cancel(self, number: int) -> None:
-        """Do not make a request after all.  Raises KeyError for one that does not wait."""
-        del self.waiting[number]
+        """Do not make a request after all; one that does not wait any more stays as it is."""
+        self.waiting.pop(number, None)
 
     def _due(self, number: int) -> None:
         planned = self.waiting.pop(number, None)

@@ -73,11 +73,11 @@ class Namespace:
     def open(self, path: str, flags: int, *, kept: bool = True) -> tuple[Operations, OpenFile]:
         """The file at a path, opened, and the file system that reads and writes it."""
         try:
-            file_system, below = self._find(path)
+            file_system, below = self.find(path)
         except FileNotFoundError:
             if flags & os.O_CREAT:
                 directory, _, name = path.rpartition("/")
-                file_system, below = self._find(directory)
+                file_system, below = self.find(directory)
                 file_system.create(f"{below.rstrip('/')}/{name}")
             raise
         return file_system, file_system.open(below, flags, kept=kept)
@@ -116,7 +116,7 @@ class Namespace:
 
     def readlink(self, path: str) -> str:
         """Where a symbolic link leads."""
-        file_system, below = self._find(path, follow_last=False)
+        file_system, below = self.find(path, follow_last=False)
         return file_system.readlink(below)
 
     def node(self, path: str, *, follow_last: bool = True) -> Node:
@@ -187,7 +187,7 @@ class Namespace:
                 break
         return steps
 
-    def _find(self, path: str, *, follow_last: bool = True) -> tuple[Operations, str]:
+    def find(self, path: str, *, follow_last: bool = True) -> tuple[Operations, str]:
         """The file system of a path, and where in it the path leads."""
         names = self.resolve(path, follow_last=follow_last)
         if not names:

@@ -109,6 +109,8 @@ def traffic_command(machine: Machine, words: list[str]) -> Action:
         desc = machine.kernel.irqs.descs.get(irq)
         if desc is None or desc.chip is machine.kernel.vmbus.chip:
             raise ValueError(f"there is no IRQ {irq} that is not a channel's")
+        if not desc.effective:
+            raise ValueError(f"IRQ {irq} is steered to no CPU: every CPU has its own")
         return lambda: host.sources.set_irq(irq, rate, kind)
     if who == "all" and not rate:
         return host.plan.stop

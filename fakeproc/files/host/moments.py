@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fakeproc.access_record import escaped, unescaped
+from fakeproc.files.host.words import quoted
 from fakeproc.journal import Header, Saved, in_seconds, nanoseconds
 from fakeproc.timeline import SECOND
 
@@ -67,7 +68,7 @@ def at_command(machine: Machine, words: list[str]) -> Callable[[], object]:
         raise ValueError("too many requests wait already")
     if words[1] == "read":
         if len(words) > 3:
-            raise ValueError(f"unexpected argument {words[3]!r}")
+            raise ValueError(f"unexpected argument {quoted(words[3])}")
         path = path_of(words[2])
         return partial(machine.agenda.plan, instant, "read", path, b"")
     path, data = path_of(words[1]), _data(" ".join(words[2:])) + NEWLINE
@@ -80,13 +81,13 @@ def _data(word: str) -> bytes:
     try:
         return unescaped(word)
     except ValueError:
-        raise ValueError(f"{word!r} has an escape that C does not know") from None
+        raise ValueError(f"{quoted(word)} has an escape that C does not know") from None
 
 
 def _cancel(machine: Machine, word: str) -> Callable[[], object]:
     waiting = machine.agenda.waiting
     if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) in waiting):
-        raise ValueError(f"no request {word!r} waits")
+        raise ValueError(f"no request {quoted(word)} waits")
     number = int(word)
     return lambda: machine.agenda.cancel(number)
 
@@ -96,7 +97,8 @@ def moment_of(machine: Machine, word: str) -> int:
     try:
         moment = nanoseconds(word.removeprefix("+"))
     except ValueError:
-        raise ValueError(f"a moment is in seconds, like 33761.2 or +0.005, not {word!r}") from None
+        why = f"a moment is in seconds, like 33761.2 or +0.005, not {quoted(word)}"
+        raise ValueError(why) from None
     if moment > MAX_MOMENT:
         raise ValueError(f"a moment is at most {MAX_MOMENT // SECOND} seconds")
     return machine.timeline.now + moment if word.startswith("+") else moment
@@ -106,7 +108,8 @@ def path_of(word: str) -> str:
     """A path below proc/, sys/ or host/, from the root.  Raises ValueError."""
     path = f"/{word.lstrip('/')}"
     if path.split("/")[1] not in TREES or path.count("/") < 2:
-        raise ValueError(f"a path begins with {', '.join(f'{tree}/' for tree in TREES)}: {word!r}")
+        trees = ", ".join(f"{tree}/" for tree in TREES)
+        raise ValueError(f"a path begins with {trees}: {quoted(word)}")
     return path
 
 
