@@ -34,6 +34,7 @@ MODES = {
     "log": 0o444,
     "uevents": 0o444,
     "accesses": 0o644,
+    "cpu": 0o644,
     "at": 0o644,
     "journal": 0o644,
     "programs": 0o200,
