@@ -69,6 +69,7 @@ class Attribute:
     `end_of_record`, for a text of many records, is where the record ends that
     begins at an offset: no read returns a part of one.  `is_bitmap`: a binary
     file with a mask or list of CPUs, whose reads end like no others.
+    `public` is how many bytes one sees who opens it without CAP_SYS_ADMIN; None for all.
     """
 
     mode: int
@@ -78,6 +79,7 @@ class Attribute:
     size: int | None = None
     end_of_record: EndOfRecord | None = None
     is_bitmap: bool = False
+    public: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class Kernel:
         self.pci = Pci(
             self.devices,
             PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),
+            self.cpus,
         )
         self.vmbus = Vmbus(
             timeline,

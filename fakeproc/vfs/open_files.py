@@ -22,12 +22,14 @@ __all__ = ["OpenDirectory", "OpenFile"]
 class OpenFile:
     """An open file: where, what was opened, whether for writing, and the text being read.
 
-    `position` is the offset in bytes behind the last read of the text.
+    `position` is the offset in bytes behind the last read of the text; `visible`
+    how many bytes of it one sees who opened it (None for all).
     """
 
     path: str
     node: Attribute
     writable: bool
+    visible: int | None = None
     text: bytes | None = None
     position: int = 0
     records: SeqFile | None = None

@@ -15,6 +15,7 @@ from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.inodes import file_type
 from fakeproc.vfs.open_files import OpenDirectory, OpenFile
+from fakeproc.vfs.permissions import Capability
 from fakeproc.vfs.record import recorded
 from fakeproc.vfs.refusals import Refusals
 from fakeproc.vfs.request import Boundary, request
@@ -179,7 +180,10 @@ class Operations(Refusals):
             raise
         if flags & _O_DIRECT:
             raise OSError(errno.EINVAL, "O_DIRECT")
-        return OpenFile(path, node, bool(flags & (os.O_WRONLY | os.O_RDWR)))
+        visible = node.public
+        if visible is not None and self.caller().capable(Capability.SYS_ADMIN):
+            visible = None
+        return OpenFile(path, node, bool(flags & (os.O_WRONLY | os.O_RDWR)), visible)
 
     def _shown(self, path: str) -> str:
         return f"/{self.fstype.name}{path}"
@@ -232,7 +236,7 @@ class Operations(Refusals):
         node = self._still_there(file)
         if offset == 0 or file.text is None or not (paged or offset == file.position):
             text = self._texts.take(file.path)
-            file.text = _render(node) if text is None else text
+            file.text = (_render(node) if text is None else text)[: file.visible]
         if paged:
             return piece(file.text, size, offset)
         if node.is_bitmap:

@@ -25,6 +25,7 @@ class Capability:
     DAC_OVERRIDE = 1 << 1
     DAC_READ_SEARCH = 1 << 2
     FOWNER = 1 << 3
+    SYS_ADMIN = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,3 +100,30 @@ def test_against_dmidecode(looked_at, window) -> None:
     ):
         shown = window(looked_at, "dmidecode", "-s", keyword)
         assert (shown.stdout, shown.stderr) == ((dmi / file).read_text(), "")
+
+
+# What lspci says where the machine has no modules of the guest's kernel.
+NO_MODULES = "lspci: Unable to load libkmod resources: error -2\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="capabilities and tables are for root alone")
+def test_against_lspci_lshw_and_hwinfo(mount_guest, window) -> None:
+    """Each shows the functions, their drivers and their memory, and complains of nothing."""
+    azure = mount_guest("--profile", "azure-d64", "--clock", "manual")
+    done = window(azure, "lspci", "-vvv", "-D")
+    assert (done.returncode, done.stderr.replace(NO_MODULES, "")) == (0, "")
+    nvme, nic = re.split(r"\n\n", done.stdout.strip())
+    assert nvme.startswith("0007:00:00.0 Non-Volatile memory controller: Microsoft")
+    assert "(64-bit, non-prefetchable) [size=32K]" in nvme
+    assert "MSI-X: Enable+ Count=65 Masked-" in nvme
+    assert "Kernel driver in use: nvme" in nvme
+    assert nic.startswith("c05b:00:02.0 Ethernet controller: Mellanox")
+    assert "(64-bit, prefetchable) [size=1M]" in nic
+    assert "Express (v2) Endpoint, MSI 00" in nic
+    done = window(azure, "lshw", "-quiet", "-class", "system", "-class", "storage")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "product: Virtual Machine" in done.stdout
+    assert "driver=nvme" in done.stdout
+    done = window(azure, "hwinfo", "--netcard")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'Driver: "mlx5_core"' in done.stdout

@@ -15,7 +15,7 @@ from fakeproc.files.host.words import (
     quoted,
     whole,
 )
-from fakeproc.guest.pci.functions import MODELS
+from fakeproc.guest.pci.models import MODELS
 from fakeproc.host.devices import MAX_RELID
 from fakeproc.protocol.classes import HV_SOCK, MAX_PORT, service_of_port
 

@@ -6,7 +6,7 @@ a sleep is looked at again afterwards: the device may have died meanwhile.
 
 from __future__ import annotations
 
-from errno import EBUSY, ENODEV
+from errno import EBUSY, EINVAL, ENODEV
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from fakeproc.guest.base.device import Bus, Device, DeviceDriver
     from fakeproc.timeline import Sleeper
 
-__all__ = ["DriverCore"]
+__all__ = ["DriverCore", "override_name"]
+
+LONGEST_OVERRIDE = 4095  # bytes, without the terminating NUL: a page
+
+
+def override_name(text: bytes) -> str | None:
+    """`driver_set_override`: the driver's name that is written, None where it is lifted.
+
+    Raises OSError EINVAL for a name that does not fit into a page.
+    """
+    if len(text) >= LONGEST_OVERRIDE:
+        raise OSError(EINVAL, "the name does not fit into a page")
+    return text.split(b"\n", 1)[0].decode(errors="surrogateescape") or None
 
 
 def _bus_of(device: Device) -> Bus[Any]:

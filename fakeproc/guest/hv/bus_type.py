@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from errno import EEXIST, EINVAL, ENODEV
+from errno import EEXIST, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.base.device import Bus
+from fakeproc.guest.base.driver_core import override_name
 from fakeproc.guest.hv.channel import Driver, VmbusDevice
 from fakeproc.guest.log import KERN_ERR
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from fakeproc.timeline import Sleeper
 
 __all__ = ["HvBus"]
-
-LONGEST_OVERRIDE = 4095  # bytes, without the terminating NUL: a page
 
 
 class HvBus(Bus[VmbusDevice]):
@@ -81,7 +80,4 @@ class HvBus(Bus[VmbusDevice]):
 
         Raises OSError EINVAL for a name that does not fit into a page.
         """
-        if len(text) >= LONGEST_OVERRIDE:
-            raise OSError(EINVAL, "the name does not fit into a page")
-        name = text.split(b"\n", 1)[0].decode(errors="surrogateescape")
-        device.driver_override = name or None
+        device.driver_override = override_name(text)

@@ -3,77 +3,82 @@
 A function lies alone on a bus of its own, below the VMBus device that it came
 with (`drivers/pci/controller/pci-hyperv.c`).  Its driver requests one vector
 for itself and one for each queue.
+
+Invariant: a bridge has a function or none; what the host has behind it is its
+`model`, so that a function that was removed comes back when the bus is scanned again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from errno import EBUSY, EIO, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.base.device import Bus, Device, DeviceDriver
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.apic import ApicChip
+from fakeproc.guest.pci.config_space import MSIX_MAX, Bar, ConfigSpace, bar_bytes
+from fakeproc.guest.pci.models import MODELS, PciModel
 
 if TYPE_CHECKING:
     from fakeproc.guest.architecture import Architecture
     from fakeproc.guest.base.core import Devices
+    from fakeproc.guest.base.device import Class
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
     from fakeproc.timeline import Sleeper
 
-__all__ = ["MODELS", "Pci", "PciBridge", "PciBus", "PciFunction", "PciModel"]
+__all__ = ["Pci", "PciBridge", "PciBus", "PciBusDevice", "PciFunction"]
 
-
-@dataclass(frozen=True, slots=True)
-class PciModel:
-    """A kind of function: what config space says, and what its driver does."""
-
-    name: str
-    vendor: int
-    device: int
-    class_code: int
-    slot: int
-    driver: str
-    own_vector: str  # name of the vector for the function itself
-    queue_vector: str  # and of those for its queues
-    managed: bool  # whether the queues' affinity belongs to the kernel
-
-
-MODELS = {
-    model.name: model
-    for model in (
-        PciModel(
-            "nic", 0x15B3, 0x101A, 0x020000, 2, "mlx5_core",
-            "mlx5_async0@pci:{address}", "mlx5_comp{queue}@pci:{address}", managed=False,
-        ),
-        PciModel(
-            "nvme", 0x1414, 0xB111, 0x010802, 0, "nvme",
-            "nvme{unit}q0", "nvme{unit}q{number}", managed=True,
-        ),
-    )
-}  # fmt: skip
+# Where the host leaves room for the memory of PCI functions, above the guest's own.
+MMIO_START = 0xF_C000_0000
 
 
 class PciBridge(Device):
-    """`struct pci_host_bridge`: the root of a domain, pci<domain>:00."""
+    """`struct pci_host_bridge`: the root of a domain, pci<domain>:00, and what lies behind it."""
+
+    def __init__(self, domain: int, parent: Device, model: PciModel) -> None:
+        super().__init__(f"pci{domain:04x}:00", parent)
+        self.domain = domain
+        self.model = model
+        self.function: PciFunction | None = None
+
+
+class PciBusDevice(Device):
+    """The device of a `struct pci_bus`, of the class pci_bus: the root bus of a domain."""
+
+    def __init__(self, bridge: PciBridge, class_: Class) -> None:
+        super().__init__(f"{bridge.domain:04x}:00", bridge, class_=class_)
+        self.bridge = bridge
 
 
 class PciFunction(Device):
     """`struct pci_dev`: a function, by its domain; the bus is 0, the function is 0.
 
     `descs` are the vectors that its driver has requested: its own, then one
-    for each queue.
+    for each queue.  `vectors` is how many there can be.
     """
 
-    def __init__(
-        self, model: PciModel, domain: int, bridge: PciBridge, bus: Bus[PciFunction]
-    ) -> None:
-        super().__init__(f"{domain:04x}:00:{model.slot:02x}.0", bridge, bus=bus)
+    def __init__(self, bridge: PciBridge, bus: Bus[PciFunction], bar: Bar, vectors: int) -> None:
+        model = bridge.model
+        super().__init__(f"{bridge.domain:04x}:00:{model.slot:02x}.0", bridge, bus=bus)
         self.model = model
-        self.domain = domain
+        self.bridge = bridge
+        self.bar = bar
+        self.vectors = vectors
+        self.config = ConfigSpace(model, bar, vectors)
+        self.enable_count = 0  # `enable_cnt`
+        self.dma_mask_bits = 32  # of device and coherent mask: what addresses it reaches
+        self.driver_override: str | None = None  # the only driver that may have it, by name
+        self.broken_parity_status = False
+        self.msi_allowed = True  # not `no_msi`, which later drivers heed
         self.unit = 0  # which of its driver's devices it is
         self.descs: list[IrqDesc] = []
+
+    @property
+    def domain(self) -> int:
+        """The domain of its bus, 16 bits."""
+        return self.bridge.domain
 
     @property
     def address(self) -> str:
@@ -101,6 +106,19 @@ class PciFunction(Device):
             "MODALIAS": self.modalias,
         }
 
+    def set_enabled(self, *, enabled: bool) -> None:
+        """`enable_store`: enable it, or undo that once.
+
+        Raises OSError EBUSY where it has a driver, EIO where it is not enabled.
+        """
+        if self.driver is not None:
+            raise OSError(EBUSY, f"{self.name} belongs to {self.driver.name}")
+        if not enabled and not self.enable_count:
+            raise OSError(EIO, f"{self.name} is not enabled")
+        self.enable_count += 1 if enabled else -1
+        if bool(self.enable_count) == enabled:
+            self.config.enable(enabled=enabled)
+
     def vector(self, index: int) -> str:
         """The name of a vector: 0 is the function's own, then one for each queue."""
         pattern = self.model.queue_vector if index else self.model.own_vector
@@ -124,16 +142,24 @@ class PciBus(Bus[PciFunction]):
         self._units = {name: Ida() for name in MODELS}
 
     def match(self, device: PciFunction, driver: DeviceDriver) -> bool:
-        """`pci_bus_match`."""
-        return device.model.driver == driver.name
+        """`pci_bus_match`: by name where user space has overridden it."""
+        return driver.name == (device.driver_override or device.model.driver)
 
     def probe(self, driver: DeviceDriver, device: PciFunction) -> Sleeper[None]:
-        """`pci_device_probe`: the driver requests a vector of its own and one for each queue."""
-        del driver
+        """`pci_device_probe`: the driver requests a vector of its own and one for each queue.
+
+        Raises OSError ENODEV where an override gives it to a driver of another model.
+        """
+        if driver.name != device.model.driver:
+            raise OSError(ENODEV, f"{driver.name} knows no such function as {device.name}")
+        device.enable_count += 1
+        device.config.enable(enabled=True)
+        device.config.drive(driven=True)
+        device.dma_mask_bits = 64
         device.unit = self._units[device.model.name].alloc()
         name = self._chip_name.format(address=device.address)
         chip = self._chips.setdefault(name, ApicChip(name))
-        for index in range(1 + self._cpus.online.bit_count()):
+        for index in range(min(device.vectors, 1 + self._cpus.online.bit_count())):
             hwirq = self._hwirq(device, index)
             floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
             desc = self._irqs.create(chip, hwirq, floor=floor)
@@ -152,6 +178,10 @@ class PciBus(Bus[PciFunction]):
             self._irqs.release(desc)
             self._irqs.free(desc)
         device.descs.clear()
+        device.config.drive(driven=False)
+        device.enable_count -= 1
+        if not device.enable_count:
+            device.config.enable(enabled=False)
         self._units[device.model.name].free(device.unit)
         yield from ()
 
@@ -175,9 +205,12 @@ class PciBus(Bus[PciFunction]):
 class Pci:
     """The PCI functions of a guest, as they are plugged in and out."""
 
-    def __init__(self, devices: Devices, bus: PciBus) -> None:
+    def __init__(self, devices: Devices, bus: PciBus, cpus: Cpus) -> None:
         self._devices = devices
         self._bus = bus
+        self._class = devices.class_of("pci_bus")
+        # The host gives a function as many vectors as the guest can use, as far as MSI-X goes.
+        self._vectors = min(MSIX_MAX, 1 + cpus.nr_cpu_ids)
         devices.add_bus(bus)
         for model in MODELS.values():
             bus.drivers[model.driver] = DeviceDriver(model.driver, bus)
@@ -187,16 +220,46 @@ class Pci:
         """Every function by its address."""
         return self._bus.devices
 
-    def plug(self, model_name: str, domain: int, parent: Device) -> Sleeper[PciFunction]:
+    def plug(self, model_name: str, domain: int, parent: Device) -> Sleeper[PciBridge]:
         """`pci_host_probe`: a domain below `parent`, and in it a function, which finds a driver."""
-        bridge = PciBridge(f"pci{domain:04x}:00", parent)
+        bridge = PciBridge(domain, parent, MODELS[model_name])
         self._devices.add(bridge)
-        function = PciFunction(MODELS[model_name], domain, bridge, self._bus)
-        yield from self._devices.register(function)
-        return function
+        self._devices.add(PciBusDevice(bridge, self._class))
+        yield from self._scan(bridge)
+        return bridge
 
-    def unplug(self, function: PciFunction) -> Sleeper[None]:
+    def unplug(self, bridge: PciBridge) -> Sleeper[None]:
         """`pci_stop_root_bus`, `pci_remove_root_bus`: the driver, the function, the domain go."""
+        if bridge.function is not None:
+            yield from self.remove(bridge.function)
+        yield from self._devices.remove(self._class.devices[f"{bridge.domain:04x}:00"])
+        yield from self._devices.remove(bridge)
+
+    def remove(self, function: PciFunction) -> Sleeper[None]:
+        """`remove_store`: take a function away, until its bus is scanned again."""
+        function.bridge.function = None
         yield from self._devices.remove(function)
-        if isinstance(function.parent, PciBridge):
-            yield from self._devices.remove(function.parent)
+
+    def rescan(self, bridge: PciBridge | None = None) -> Sleeper[None]:
+        """`pci_rescan_bus`: look for functions on one bus, or (None) on all."""
+        buses = self._class.devices.values()
+        bridges = [bus.bridge for bus in buses if isinstance(bus, PciBusDevice)]
+        for each in bridges if bridge is None else [bridge]:
+            yield from self._scan(each)
+
+    def _scan(self, bridge: PciBridge) -> Sleeper[None]:
+        if bridge.function is None:
+            model = bridge.model
+            size = bar_bytes(model.bar_bytes, self._vectors)
+            bar = Bar(self._free_memory(size), size, model.prefetchable)
+            bridge.function = PciFunction(bridge, self._bus, bar, self._vectors)
+            yield from self._devices.register(bridge.function)
+
+    def _free_memory(self, size: int) -> int:
+        """`allocate_resource`: the first room of that size, aligned to it."""
+        start = -(-MMIO_START // size) * size
+        for taken in sorted((f.bar for f in self.functions.values()), key=lambda bar: bar.start):
+            if start + size <= taken.start:
+                break
+            start = max(start, -(-(taken.start + taken.size) // size) * size)
+        return start

@@ -12,25 +12,20 @@ from fakeproc.guest.hv.drivers.simple import KIB, NEGOTIATION, SimpleDriver, rin
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
     from fakeproc.guest.hv.channel_ops import ChannelOps
-    from fakeproc.guest.pci.functions import Pci, PciFunction
+    from fakeproc.guest.pci.functions import Pci, PciBridge
     from fakeproc.timeline import Sleeper
 
-__all__ = ["DEVICE_TYPES", "HvPci", "HvPciBus", "pci_function"]
+__all__ = ["DEVICE_TYPES", "HvPci", "HvPciBus"]
 
 DEVICE_TYPES = (DeviceType(0x5, "vpci", "vpci", isolated=True),)
 
 
 @dataclass(slots=True)
 class HvPciBus:
-    """What the driver keeps of a device: the bus's domain and, when it was found, the function."""
+    """What the driver keeps of a device: the bus's domain and, when it was found, its root."""
 
     domain: int
-    function: PciFunction | None = None
-
-
-def pci_function(device: VmbusDevice) -> PciFunction | None:
-    """The PCI function behind a device, None where it has none (yet)."""
-    return device.drvdata.function if isinstance(device.drvdata, HvPciBus) else None
+    bridge: PciBridge | None = None
 
 
 class HvPci(SimpleDriver):
@@ -50,6 +45,10 @@ class HvPci(SimpleDriver):
         """Open the channel under the domain's name (patch 4), then look at the bus."""
         wanted = int(device.name.split("-")[1], 16)
         bus = HvPciBus(self._domains.alloc_near(wanted, upwards=self._upwards))
+        if bus.domain != wanted:
+            self._ops.log.say(
+                f"hv_pci {device.name}: PCI dom# {wanted:#x} has collision, using {bus.domain:#x}"
+            )
         device.drvdata = bus
         if self._names_irqs:
             device.primary.irq_name = f"vpci:{bus.domain:04x}"
@@ -61,13 +60,12 @@ class HvPci(SimpleDriver):
         yield NEGOTIATION
         relations = self._ops.query(device.primary)
         if relations.model is not None:
-            bus.function = yield from self._pci.plug(relations.model, bus.domain, device)
+            bus.bridge = yield from self._pci.plug(relations.model, bus.domain, device)
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
         """The function goes first, then the channel is closed."""
-        function = pci_function(device)
-        if function is not None:
-            yield from self._pci.unplug(function)
+        if isinstance(device.drvdata, HvPciBus) and device.drvdata.bridge is not None:
+            yield from self._pci.unplug(device.drvdata.bridge)
         self._free_domain(device)
         yield from super().remove(device)
 
