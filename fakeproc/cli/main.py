@@ -26,6 +26,7 @@ from fakeproc.cli.cost import cost
 from fakeproc.cli.diff import diff
 from fakeproc.cli.doctor import doctor
 from fakeproc.cli.host import host
+from fakeproc.cli.importing import import_
 from fakeproc.cli.journal import replay, save
 from fakeproc.cli.kernels import kernels
 from fakeproc.cli.lab import lab
@@ -122,6 +123,7 @@ for subcommand in (
     umount,
     list_mounts,
     profiles,
+    import_,
     kernels,
     patches,
     cost,

@@ -11,8 +11,6 @@ from fakeproc.guest.base.core import Devices
 from fakeproc.guest.base.cpu import cpu_dev_init, node_dev_init, processor_driver
 from fakeproc.guest.base.cpu_hotplug import Hotplug
 from fakeproc.guest.base.cpu_plug import CpuPlug
-from fakeproc.guest.base.cpufreq import CpuFreq
-from fakeproc.guest.base.pmu import hybrid_pmu_init
 from fakeproc.guest.base.smt import SmtControl
 from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpu_time import Load
@@ -74,7 +72,8 @@ class Kernel:
         self.irqs.due, self.irqs.gone = self._due, self._gone
         self.irqs.steered, self.irqs.waiting = self._steered, self._waiting
         self.architecture = architecture(profile, self.personality.version, self.accounting)
-        self.irqs.nr_irqs = profile.nr_irqs or self.architecture.nr_irqs(self.cpus)
+        usual = self.architecture.nr_irqs(self.cpus)
+        self.irqs.nr_irqs = profile.nr_irqs or usual
         self.pci = Pci(
             self.devices,
             PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),
@@ -115,8 +114,6 @@ class Kernel:
             migration.cpu_gone,
             boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
         )
-        self.cpufreq = CpuFreq(self.cpus)
-        hybrid_pmu_init(self.devices, self.cpus)
         self.cpu_plug = CpuPlug(self.cpus, self.devices, self.cpu_bus, self.hotplug, self.log)
         self.smt = SmtControl(
             self.hotplug,

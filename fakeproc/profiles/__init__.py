@@ -18,9 +18,23 @@ from pydantic import ValidationError
 from fakeproc.profiles.errors import ProfileError, shortened, why_invalid
 from fakeproc.profiles.positions import line_of
 from fakeproc.profiles.schema import Profile
+from fakeproc.recordings.findings import Findings
+from fakeproc.recordings.machine import machine_of
+from fakeproc.recordings.sources import is_recording, read_sources
+from fakeproc.recordings.tree import RecordingError
 from fakeproc.shell_words import shown
 
-__all__ = ["Profile", "ProfileError", "description", "dump", "load", "names", "parse", "source"]
+__all__ = [
+    "Profile",
+    "ProfileError",
+    "description",
+    "dump",
+    "imported",
+    "load",
+    "names",
+    "parse",
+    "source",
+]
 
 _LARGEST = 4 << 20  # characters of a profile; 2,047 channels listed one by one are a tenth of it
 
@@ -45,10 +59,21 @@ def description(name: str) -> str:
 
 
 def load(name_or_path: str) -> Profile:
-    """A built-in profile by name, or one from a file (a path, or a name in .toml)."""
-    if "/" not in name_or_path and not name_or_path.endswith(".toml"):
+    """A built-in profile by name, or one from a file (a path, or a name in .toml or .tar.*).
+
+    A directory or an archive is a recorded machine: it is imported, and what was
+    missing and assumed stays unsaid; `imported` says it.
+    """
+    is_name = "/" not in name_or_path and ".tar" not in name_or_path
+    if is_name and not name_or_path.endswith(".toml"):
         return parse(source(name_or_path), f"{name_or_path}.toml", name_or_path)
     path = Path(name_or_path)
+    try:
+        recorded = not name_or_path.endswith(".toml") and is_recording(path)
+    except (OSError, ValueError):
+        recorded = False  # what is wrong with it is said below
+    if recorded:
+        return imported([path])[0]
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST + 1)
@@ -61,6 +86,23 @@ def load(name_or_path: str) -> Profile:
     if len(text) > _LARGEST:
         raise ProfileError(f"{shown(path)}: larger than {_LARGEST >> 20} MiB")
     return parse(text, str(path), path.stem)
+
+
+def imported(paths: list[Path]) -> tuple[Profile, str, Findings]:
+    """A machine from recordings: the profile, its TOML, and what was found and assumed.
+
+    Raises ProfileError, one sentence with the source and the member or line.
+    """
+    findings = Findings()
+    try:
+        recording = read_sources(paths)
+        words = f"imported from {', '.join(path.name for path in paths)}"
+        document = machine_of(recording, words[:200], findings)
+    except RecordingError as error:
+        raise ProfileError(str(error)) from error
+    text = tomli_w.dumps(document)
+    name = paths[0].name.partition(".")[0] or "machine"
+    return parse(text, f"the machine of {recording.origin}", name), text, findings
 
 
 def dump(profile: Profile) -> str:

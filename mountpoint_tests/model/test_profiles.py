@@ -209,7 +209,7 @@ def test_a_name_in_toml_is_a_path_of_the_working_directory(tmp_path, monkeypatch
         ("", f"no profile is called ''; built in are: {BUILT_IN}"),
         ("/nowhere/nope.toml", "/nowhere/nope.toml: No such file or directory"),
         ("nope.toml", "nope.toml: No such file or directory"),
-        ("/", "/: Is a directory"),
+        ("/", "/: a running system"),
     ],
 )
 def test_a_profile_that_is_not_there_is_a_sentence(name, sentence):

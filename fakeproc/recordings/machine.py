@@ -1,0 +1,101 @@
+"""A recording as the document of a profile, ready to be written as TOML."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from fakeproc.personality import VERSIONS
+from fakeproc.recordings.cpu_lists import of_list
+from fakeproc.recordings.interrupts import interrupts_of, table_of
+from fakeproc.recordings.memory import memory_of
+from fakeproc.recordings.processors import architecture_of, cpus_of
+
+if TYPE_CHECKING:
+    from fakeproc.recordings.findings import Findings
+    from fakeproc.recordings.tree import Recording
+
+__all__ = ["machine_of"]
+
+_DMI = (
+    "bios_vendor", "bios_version", "bios_date", "bios_release", "sys_vendor", "product_name",
+    "product_version", "product_family", "product_sku", "board_vendor", "board_name",
+    "board_version", "board_asset_tag", "chassis_vendor", "chassis_type", "chassis_version",
+)  # fmt: skip
+_BANNER = re.compile(r"Linux version (\S+) \((\S+)\) \((.*)\) (#.*)")
+_RELEASE = re.compile(r"(\d+)\.(\d+)")
+_LONGEST_DMI = 64  # characters
+
+
+def machine_of(recording: Recording, description: str, findings: Findings) -> dict[str, Any]:
+    """The document.  Raises RecordingError for what cannot be read or is no machine of ours."""
+    architecture = architecture_of(recording)
+    table = table_of(recording)
+    columns = list(table.cpus) if table else []
+    cpus = cpus_of(recording, architecture, columns, findings)
+    present = [cpu for group in cpus["groups"] for cpu in of_list(group["cpus"])]
+    offline = set(of_list(cpus.get("offline", "")))
+    online = [cpu for cpu in present if cpu not in offline]
+    machine: dict[str, Any] = {
+        "description": description,
+        "architecture": architecture,
+        "hyperv": False,
+        "kernel": _kernel(recording, findings),
+        "cpus": cpus,
+        **memory_of(recording, present, findings),
+        "dmi": {"ids": _dmi(recording)},
+    }
+    uptime = re.match(r"\d{1,9}", recording.text("proc/uptime") or "")
+    if uptime:
+        machine["uptime_s"] = int(uptime[0])
+    if table is None:
+        findings.missing.append("/proc/interrupts")
+        findings.assumed.append("no interrupts but the timers'")
+    else:
+        machine |= interrupts_of(recording, table, online, findings)
+    if recording.is_directory("sys/bus/vmbus"):
+        findings.assumed.append("no VMBus: its interrupts are shown, its devices are not yet")
+    return machine
+
+
+def _kernel(recording: Recording, findings: Findings) -> dict[str, Any]:
+    """The kernel, by its banner, or else by the blanks of /proc/interrupts."""
+    banner = _BANNER.match(recording.text("proc/version") or "")
+    kernel: dict[str, Any] = {"series": "absent"}
+    cmdline = recording.line("proc/cmdline")
+    if cmdline:
+        kernel["cmdline"] = cmdline
+    if banner is None:
+        kernel["version"] = _by_blanks(recording)
+        findings.missing.append("/proc/version")
+        findings.assumed.append(f"Linux {kernel['version']}")
+        return kernel
+    release, builder, compiler, build = banner.groups()
+    match = _RELEASE.match(release)
+    wanted = (int(match[1]), int(match[2])) if match else (0, 0)
+    older = [v for v in VERSIONS if tuple(map(int, v.split("."))) <= wanted]
+    kernel |= {"release": release, "builder": builder, "compiler": compiler, "build": build}
+    kernel["version"] = older[-1] if older else next(iter(VERSIONS))
+    findings.found.append(f"Linux {release}")
+    if kernel["version"].split(".") != release.split("-")[0].split(".")[:2]:
+        findings.assumed.append(f"that it behaves as Linux {kernel['version']}")
+    return kernel
+
+
+def _by_blanks(recording: Recording) -> str:
+    """v6.13 took away a blank before the chip, which is eight wide at least."""
+    text = recording.text("proc/interrupts") or ""
+    row = re.search(r"^ *\d+:(?: +\d+)+( +)(IO-APIC|GICv[23]|PCI-MSI)", text, re.M)
+    if row is None:
+        return "6.12"
+    return "6.12" if len(row[1]) - max(0, 8 - len(row[2])) >= 2 else "6.18"
+
+
+def _dmi(recording: Recording) -> dict[str, str]:
+    top = "sys/devices/virtual/dmi/id"
+    texts = {name: recording.line(f"{top}/{name}") for name in _DMI}
+    return {
+        name: text
+        for name, text in texts.items()
+        if text and len(text) <= _LONGEST_DMI and text.isascii() and text.isprintable()
+    }
