@@ -66,7 +66,7 @@ def load(name_or_path: str) -> Profile:
     """
     is_name = "/" not in name_or_path and ".tar" not in name_or_path
     if is_name and not name_or_path.endswith(".toml"):
-        return parse(source(name_or_path), f"{name_or_path}.toml", name_or_path)
+        return _built_in(name_or_path)
     path = Path(name_or_path)
     try:
         recorded = not name_or_path.endswith(".toml") and is_recording(path)
@@ -103,6 +103,12 @@ def imported(paths: list[Path]) -> tuple[Profile, str, Findings]:
     text = tomli_w.dumps(document)
     name = paths[0].name.partition(".")[0] or "machine"
     return parse(text, f"the machine of {recording.origin}", name), text, findings
+
+
+@cache  # nothing changes a profile: its models are frozen, and machines copy the counts
+def _built_in(name: str) -> Profile:
+    """A built-in profile; raises ProfileError for an unknown name."""
+    return parse(source(name), f"{name}.toml", name)
 
 
 def dump(profile: Profile) -> str:

@@ -4,7 +4,8 @@ A test with the marker `every_kernel` runs on the kernel of the default guest, a
 the oldest and the newest stock version, on which the most is different.  Where a kernel does
 otherwise, the test says so itself: `differs("6.1", REASON)`, for some of its parameters only
 with `differs("6.1", REASON, capture="default-8cpu")`.  test_differences.py holds what the
-kernel does instead.
+kernel does instead.  What no kernel has a part in runs once: `one_kernel(REASON)` at a test of a
+module that has `every_kernel`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ OTHER_VERSIONS = ("6.1", "7.2")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_kernel: run it on the other kernels as well")
+    config.addinivalue_line("markers", "one_kernel(reason): no kernel has a part in it; run once")
     config.addinivalue_line(
         "markers", "differs(version, reason, **parameters): that kernel does otherwise"
     )
@@ -30,11 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("every_kernel") is None:
         return
-    metafunc.fixturenames.append("kernel_version")
+    others = () if metafunc.definition.get_closest_marker("one_kernel") else OTHER_VERSIONS
+    if "kernel_version" not in metafunc.fixturenames:
+        metafunc.fixturenames.append("kernel_version")
     metafunc.parametrize(
         "kernel_version",
-        [None, *OTHER_VERSIONS],
-        ids=["rfc", *OTHER_VERSIONS],
+        [None, *others],
+        ids=["rfc", *others],
         indirect=True,
         scope="module",
     )

@@ -16,6 +16,8 @@ from fakeproc.timeline import SECOND
 from .guests import default_guest, interrupt_rows, node_at, read, text, write
 
 pytestmark = pytest.mark.every_kernel
+# What a refused write leaves alone on each kernel: personality/test_invariants.py.
+host_parses = pytest.mark.one_kernel("the console's lines are read by the host")
 
 NETVSC = "0022486b-1fa4-0022-486b-1fa40022486b"
 HEARTBEAT = "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0"
@@ -173,6 +175,7 @@ def _without_refusals(log: bytes) -> list[bytes]:
     return [line for line in log.splitlines() if b"fakeproc: write of" not in line]
 
 
+@host_parses
 @pytest.mark.parametrize(("name", "line"), BAD)
 def test_a_bad_line_is_refused_and_changes_nothing(name, line):
     machine = default_guest()
@@ -185,6 +188,7 @@ def test_a_bad_line_is_refused_and_changes_nothing(name, line):
     assert state(machine) == state(untouched)
 
 
+@host_parses
 @pytest.mark.parametrize("name", [name for name, mode in MODES.items() if mode & 0o200])
 @pytest.mark.parametrize("line", EMPTY)
 def test_a_write_without_a_command_is_refused(name, line):
@@ -203,6 +207,7 @@ CARRIED_OUT = {
 }
 
 
+@host_parses
 @pytest.mark.parametrize("name", CARRIED_OUT)
 @pytest.mark.parametrize("order", ["{good}\n{bad}\n", "{bad}\n{good}\n", "{good}\n\n{bad}"])
 def test_of_several_lines_none_is_carried_out_when_one_is_bad(name, order):
@@ -216,6 +221,7 @@ def test_of_several_lines_none_is_carried_out_when_one_is_bad(name, order):
     assert state(machine) != before
 
 
+@host_parses
 @pytest.mark.parametrize(("name", "line"), BAD)
 def test_the_sentence_names_the_line_and_what_is_wrong_with_it(name, line):
     """The mount puts it into host/log: see test_living_machine.py."""
@@ -234,6 +240,7 @@ def test_the_sentence_names_the_line_and_what_is_wrong_with_it(name, line):
     assert last.endswith("(EINVAL)")
 
 
+@host_parses
 @pytest.mark.parametrize(
     "word", ["9" * 120_000, "x" * 120_000, "9" * 5000, "ü" * 50_000], ids=lambda word: word[:2]
 )
@@ -264,6 +271,7 @@ def test_a_refusal_is_no_longer_than_a_record_of_the_log(name, line, word):
     assert last.endswith("(EINVAL)"), "the whole sentence is there"
 
 
+@host_parses
 def test_the_bad_line_of_several_is_named_by_its_number():
     machine = default_guest()
     store = node_at(machine, "/host/traffic").store
@@ -307,6 +315,7 @@ READ_BACK = [
 ]  # fmt: skip
 
 
+@host_parses
 @pytest.mark.parametrize(("name", "lines", "expected"), READ_BACK)
 def test_what_was_written_is_read_back(name, lines, expected):
     machine = default_guest()
@@ -314,6 +323,7 @@ def test_what_was_written_is_read_back(name, lines, expected):
     assert text(machine, f"/host/{name}") == expected
 
 
+@host_parses
 @pytest.mark.parametrize("name", ["fault", "latency"])
 def test_what_is_read_can_be_written(name):
     one, other = default_guest(), default_guest()

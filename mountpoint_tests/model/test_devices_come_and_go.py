@@ -254,9 +254,9 @@ def test_at_every_moment_of_coming_and_going_every_file_can_be_read(quiet):
     "offer",
     ["kvp", "fcopy", "netdirect", "netvsc subchannels=3", "scsi subchannels=1", "vpci", "hv_sock"],
 )
-def test_a_device_may_be_taken_away_at_any_moment_of_its_coming(offer):
-    """Every 10 µs up to where its sub-channels are open."""
-    for moment in range(1, 1300):
+def test_a_device_may_be_taken_away_at_any_moment_of_its_coming(offer, kernel_version):
+    """Every 10 µs up to where its sub-channels are open; on the other kernels every 70 µs."""
+    for moment in range(1, 1300, 1 if kernel_version is None else 7):
         if moment > 100 and moment % 12:  # waiting for what a driver and its device agree on
             continue
         machine = coming(offer, moment * 10 * MICROSECOND)
@@ -433,8 +433,17 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_hundred_random_offers_and_rescinds_leave_no_orphan(seed):
+def test_a_hundred_random_offers_and_rescinds_leave_no_orphan():
+    a_hundred_at_random(seed=0)
+
+
+@pytest.mark.one_kernel("the same on each of them; these are other histories")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_two_hundred_more_leave_none_either(seed):
+    a_hundred_at_random(seed)
+
+
+def a_hundred_at_random(seed: int) -> None:
     random = Random(seed)
     machine = default_guest()
     machine.advance(3 * SECOND)

@@ -9,8 +9,9 @@ import pytest
 from fakeproc import profiles
 from fakeproc.machine import Machine
 from fakeproc.profiles import ProfileError, positions
+from fakeproc.timeline import SECOND
 
-from .guests import edited, text
+from .guests import edited, text, write
 
 SOURCE = profiles.source("hyperv-gen2")
 BUILT_IN = ", ".join(profiles.names())
@@ -253,6 +254,17 @@ def test_the_source_of_a_built_in_profile_is_a_whole_profile(name, tmp_path):
     assert profiles.load(str(path)) == profiles.load(name)
     assert profiles.description(name) == profiles.load(name).description
     assert Machine(profiles.load(name), "manual").kernel.irqs.descs
+
+
+def test_a_machine_leaves_its_profile_as_it_was():
+    """All machines of a built-in profile share one, which is parsed once."""
+    profile = profiles.load("hyperv-gen2")
+    assert profiles.load("hyperv-gen2") is profile
+    machine = Machine(profile, "manual")
+    for name, line in (("interrupt", b"19 5"), ("traffic", b"all 50"), ("rescind", b"7")):
+        assert write(machine, f"/host/{name}", line) == len(line)
+    machine.advance(3 * SECOND)
+    assert profile == profiles.parse(SOURCE, "hyperv-gen2.toml", "hyperv-gen2")
 
 
 def test_the_source_of_no_profile_is_a_sentence():

@@ -135,7 +135,7 @@ waits = st.sampled_from([0, MILLISECOND, SECOND, 10 * SECOND])
 steps = st.lists(st.tuples(writes, waits), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps)
 def test_after_any_sequence_of_writes_all_views_agree(steps):
     machine = default_guest()
@@ -150,7 +150,7 @@ def test_after_any_sequence_of_writes_all_views_agree(steps):
     assert_views_agree(machine)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(writes, min_size=1, max_size=30))
 def test_two_guests_that_are_asked_the_same_answer_the_same(steps):
     def asked(machine: Machine) -> list[object]:
