@@ -148,7 +148,8 @@ class Invariants:
             before = self._flows.get(relid)
             if channel.state is ChannelState.OPENED and channel.device.driver is not None:
                 flows[relid] = flow
-                if before and before[:2] == flow[:2] and not self.faulted:
+                same = before and before[0] is channel and before[1] is channel.outbound
+                if before and same and not self.faulted:
                     assert flow[2] - before[2] == flow[3] - before[3], f"relid {relid}"
         self._flows = flows
 
