@@ -36,6 +36,7 @@ from fakeproc.cli.options import example, forget_output, sentence
 from fakeproc.cli.patches import patches
 from fakeproc.cli.play import play
 from fakeproc.cli.profiles import profiles
+from fakeproc.cli.record import record
 from fakeproc.cli.run import run
 from fakeproc.cli.top import top
 from fakeproc.cli.umount import umount
@@ -123,6 +124,7 @@ for subcommand in (
     umount,
     list_mounts,
     profiles,
+    record,
     import_,
     kernels,
     patches,

@@ -115,9 +115,7 @@ def _below_root(found: Recording) -> Recording:
 
 def _read_directory(top: Path) -> Recording:
     if (top / "proc/self").is_symlink() and (top / "proc/self/exe").exists():
-        raise RecordingError(
-            f"{top}: a running system: copy what is to be imported into a directory"
-        )
+        raise RecordingError(f"{top}: a running system: take 'fakeproc record' of it")
     found = Recording(str(top))
     for directory, names, files in os.walk(top):
         here = os.path.relpath(directory, top)
