@@ -56,7 +56,7 @@ class Architecture(ABC):
     _message_irq: IrqDesc | None = None
 
     @abstractmethod
-    def nr_irqs(self, cpus: Cpus) -> int:
+    def nr_irqs(self) -> int:
         """How many interrupts there can be when it boots."""
 
     @abstractmethod
@@ -129,8 +129,11 @@ class X86(Architecture):
     has_machinecheck = True
     other_chip = ApicChip
 
-    def __init__(self, accounting: Accounting, profile: Profile, *, boot_cpu_unplugs: bool) -> None:
+    def __init__(
+        self, accounting: Accounting, profile: Profile, cpus: Cpus, *, boot_cpu_unplugs: bool
+    ) -> None:
         self._accounting = accounting
+        self._cpus = cpus
         self.boot_cpu_unplugs = boot_cpu_unplugs
         # An old host sends a timer's expiry as a message, which counts on HYP.
         self.timer_row = "HVS" if profile.stimer_direct else "HYP"
@@ -139,10 +142,10 @@ class X86(Architecture):
         self._pic = profile.pic  # Generation 1 has one, and its 16 interrupts
         self._gsi_top = profile.io_apic_inputs
 
-    def nr_irqs(self, cpus: Cpus) -> int:
+    def nr_irqs(self) -> int:
         """`arch_probe_nr_irqs`."""
-        self._places = cpus.topology.places
-        return nr_irqs_at_boot(cpus.nr_cpu_ids, LEGACY_IRQS if self._pic else 0, self._gsi_top)
+        legacy = LEGACY_IRQS if self._pic else 0
+        return nr_irqs_at_boot(self._cpus.nr_cpu_ids, legacy, self._gsi_top)
 
     def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
         """`arch_dynirq_lower_bound`: above the IO-APIC's inputs."""
@@ -176,7 +179,7 @@ class X86(Architecture):
 
     def online_line(self, cpu: int, node: int) -> str:
         """`arch/x86/kernel/smpboot.c: announce_cpu`."""
-        apicid = self._places[cpu].apicid
+        apicid = self._cpus.place_of(cpu).apicid
         return f"smpboot: Booting Node {node} Processor {cpu} APIC 0x{apicid:x}"
 
 
@@ -196,14 +199,14 @@ class Arm64(Architecture):
     _timer: IrqDesc
     _vmbus: IrqDesc | None = None
 
-    def __init__(self, accounting: Accounting, profile: Profile) -> None:
+    def __init__(self, accounting: Accounting, profile: Profile, cpus: Cpus) -> None:
         self._accounting = accounting
+        self._cpus = cpus
         self._profile = profile
         self._gic = profile.gic
 
-    def nr_irqs(self, cpus: Cpus) -> int:
+    def nr_irqs(self) -> int:
         """NR_IRQS, whatever there is."""
-        del cpus
         return self.NR_IRQS
 
     def irq_floor(self, hwirq: int, nr_irqs: int) -> int:
@@ -275,13 +278,15 @@ class Arm64(Architecture):
     def online_line(self, cpu: int, node: int) -> str:
         """`arch/arm64/kernel/smp.c: secondary_start_kernel`."""
         del node
-        midr = self._profile.cpus.models().get(cpu, self._profile.cpus).midr
+        midr = self._cpus.model_of(cpu).midr
         return f"CPU{cpu}: Booted secondary processor 0x{cpu:010x} [0x{midr:08x}]"
 
 
-def architecture(profile: Profile, version: Version, accounting: Accounting) -> Architecture:
+def architecture(
+    profile: Profile, version: Version, accounting: Accounting, cpus: Cpus
+) -> Architecture:
     """The architecture of a profile, as a kernel version knows it."""
     if profile.architecture == "arm64":
-        return Arm64(accounting, profile)
+        return Arm64(accounting, profile, cpus)
     asked_for = "cpu0_hotplug" in profile.kernel.cmdline.split()
-    return X86(accounting, profile, boot_cpu_unplugs=asked_for and version.cpu0_hotplug)
+    return X86(accounting, profile, cpus, boot_cpu_unplugs=asked_for and version.cpu0_hotplug)

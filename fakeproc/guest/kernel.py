@@ -71,9 +71,10 @@ class Kernel:
         )
         self.irqs.due, self.irqs.gone = self._due, self._gone
         self.irqs.steered, self.irqs.waiting = self._steered, self._waiting
-        self.architecture = architecture(profile, self.personality.version, self.accounting)
-        usual = self.architecture.nr_irqs(self.cpus)
-        self.irqs.nr_irqs = profile.nr_irqs or usual
+        self.architecture = architecture(
+            profile, self.personality.version, self.accounting, self.cpus
+        )
+        self.irqs.nr_irqs = profile.nr_irqs or self.architecture.nr_irqs()
         self.pci = Pci(
             self.devices,
             PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),
