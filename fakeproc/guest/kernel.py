@@ -11,6 +11,8 @@ from fakeproc.guest.base.core import Devices
 from fakeproc.guest.base.cpu import cpu_dev_init, node_dev_init, processor_driver
 from fakeproc.guest.base.cpu_hotplug import Hotplug
 from fakeproc.guest.base.cpu_plug import CpuPlug
+from fakeproc.guest.base.cpufreq import CpuFreq
+from fakeproc.guest.base.pmu import hybrid_pmu_init
 from fakeproc.guest.base.smt import SmtControl
 from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpu_time import Load
@@ -115,6 +117,8 @@ class Kernel:
             migration.cpu_gone,
             boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
         )
+        self.cpufreq = CpuFreq(self.cpus)
+        hybrid_pmu_init(self.devices, self.cpus)
         self.cpu_plug = CpuPlug(self.cpus, self.devices, self.cpu_bus, self.hotplug, self.log)
         self.smt = SmtControl(
             self.hotplug,

@@ -153,6 +153,9 @@ core = [0, 0, 4, 4]
 apicid = [0, 1, 8, 9]
 kind = "core"
 khz = 3_000_000
+min_khz = 800_000
+max_khz = 4_900_000
+base_khz = 3_600_000
 [[cpus.groups]]
 cpus = "4-7"
 core = "24-27"
@@ -185,10 +188,32 @@ def test_a_hybrid_processor():
         ["1", "32K", "5", "1"], ["2", "2048K", "4-7", "6"], ["3", "24576K", "0-7", "0"],
     ]  # fmt: skip
     assert text(guest, f"{CPU}/cpu5/cpu_capacity") == "600\n"
+    assert text(guest, "/sys/devices/cpu_core/cpus") == "0-3\n"
+    assert text(guest, "/sys/bus/event_source/devices/cpu_atom/cpus") == "4-7\n"
+    assert write(guest, f"{CPU}/cpu6/online", b"0") == 1
+    assert text(guest, "/sys/devices/cpu_atom/cpus") == "4-5,7\n"
+    assert write(guest, f"{CPU}/cpu6/online", b"1") == 1
     paragraphs = text(guest, "/proc/cpuinfo").split("\n\n")
     assert "cpu MHz\t\t: 3000.000" in paragraphs[3]
     assert "apicid\t\t: 9" in paragraphs[3]
     assert "cpu MHz\t\t: 2793.438" in paragraphs[5]
+
+
+def test_frequencies_are_cut_to_what_the_hardware_can_do():
+    guest = machine(HYBRID)
+    policy = f"{CPU}/cpu2/cpufreq"
+    shown = ("cpuinfo_min_freq", "cpuinfo_max_freq", "base_frequency", "scaling_cur_freq")
+    assert [text(guest, f"{policy}/{name}") for name in shown] == [
+        "800000\n", "4900000\n", "3600000\n", "3000000\n",
+    ]  # fmt: skip
+    for written, read_back in ((b"2000000", "2000000\n"), (b"9000000", "4900000\n")):
+        assert write(guest, f"{policy}/scaling_max_freq", written) == 7
+        assert text(guest, f"{policy}/scaling_max_freq") == read_back
+    assert write(guest, f"{policy}/scaling_max_freq", b"fast") == "EINVAL"
+    assert write(guest, f"{policy}/scaling_governor", b"ondemand") == "EINVAL"
+    assert node_at(guest, f"{CPU}/cpu5/cpufreq") is None
+    assert write(guest, f"{CPU}/cpu2/online", b"0") == 1
+    assert read(guest, f"{CPU}/cpufreq/policy2/cpuinfo_max_freq") == "EBUSY"
 
 
 def test_arm_clusters_with_numbers_of_the_firmware():

@@ -11,9 +11,10 @@ from fakeproc.files.kernels.versions import shown
 from fakeproc.files.subjects import Cpu, list_line
 from fakeproc.files.sys.cpu_busy import holders_explained
 from fakeproc.files.sys.cpu_topology import topology_directory
+from fakeproc.files.sys.cpufreq import cpufreq_directory
 from fakeproc.files.sys.device import link, shows
 from fakeproc.files.text.kstrtox import parse_bool, parse_int, word
-from fakeproc.files.tree import Attributes, Directory, constant
+from fakeproc.files.tree import Attributes, Directory, Symlink, constant
 from fakeproc.guest.base.cpu import CpuDevice, CpuRoot
 from fakeproc.guest.base.cpu_hotplug import CPUHP_OFFLINE, CPUHP_ONLINE
 from fakeproc.guest.cpus import cpus_in
@@ -226,7 +227,7 @@ def cpu_root_files(kernel: Kernel, device: CpuRoot) -> Directory:
     return Directory(
         (ROOT.on(kernel, device),),
         {
-            "cpufreq": Directory(),
+            "cpufreq": cpufreq_directory(kernel),
             "cpuidle": Directory((CPUIDLE.on(kernel),)),
             "hotplug": Directory((STATES.on(kernel),)),
             "smt": Directory((SMT.on(kernel),)),
@@ -367,6 +368,9 @@ def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
             "hotplug": lambda: Directory((HOTPLUG.on(it, device),)),
             "regs": lambda: _regs(it, device),
             **nodes,
+            "cpufreq": lambda: (
+                Symlink(f"../cpufreq/policy{cpu}") if kernel.cpufreq.policy(cpu) else None
+            ),
             "topology": topology,
         },
     )
