@@ -152,7 +152,7 @@ def _faults() -> str:
         )
     )
     rows.append(("`stuck RELID`", "that channel interrupts nobody until `clear`, and then once"))
-    request = "`read|write PATTERN [N]`".replace("|", "\\|")
+    request = "`read|write PATTERN [N]`"
     rows += [
         (f"{request} `ERRNO`", "the N-th read or write of such a path from now on, counted by "
          "read(2) and write(2), ends with that errno; `*` in a pattern stands for anything"),

@@ -30,7 +30,7 @@ _WITHOUT = "the laboratory needs Dask and Altair: pip install 'fakeproc[lab]'"
     epilog=example(
         "fakeproc lab irqbalance-policies -o results",
         "fakeproc lab mine.toml -o results --baseline old/cells.csv",
-        "fakeproc lab mine.toml --scheduler tcp://127.0.0.1:8786",
+        "fakeproc lab mine.toml --scheduler tcp://scheduler:8786",
     )
 )
 @click.option(

@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
@@ -21,15 +27,19 @@ from fakeproc.cli.options import (
     print_table,
     sentence,
 )
+from fakeproc.shell_words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fakeproc.play.moments import Moment
     from fakeproc.play.schema import Scenario
-    from fakeproc.play.target import Target
+    from fakeproc.play.target import MountedTarget, Target
+    from fakeproc.profiles.schema import Profile
 
 __all__ = ["play"]
+
+_POLL_S = 0.01  # until a program has begun
 
 
 def _scenario_words() -> Mapping[str, str]:
@@ -44,6 +54,7 @@ def _scenario_words() -> Mapping[str, str]:
         "fakeproc play storm",
         "fakeproc play --profile azure-d64 flapping-cpu",
         "fakeproc play --mount /tmp/guest mine.toml",
+        "fakeproc play hot-added-nic -- irqbalance --foreground -t 1",
     )
 )
 @machine_options
@@ -55,14 +66,24 @@ def _scenario_words() -> Mapping[str, str]:
     shell_complete=complete_directory,
 )
 @click.argument("scenario", required=False, shell_complete=complete_words(_scenario_words, "file"))
-def play(scenario: str | None, mountpoint: str | None, **options: Unpack[MachineOptions]) -> None:
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def play(
+    scenario: str | None,
+    command: tuple[str, ...],
+    mountpoint: str | None,
+    **options: Unpack[MachineOptions],
+) -> None:
     """Play SCENARIO, a TOML file or the name of one that comes with fakeproc.
 
     Makes its writes at their moments and checks what it expects.  The guest is
     one in this process unless --mount names another.  Without SCENARIO: list
     those that come with fakeproc.
 
-    Exit status: 1 where an expectation failed, with the step and what came.
+    With COMMAND the guest is mounted, and that program runs on it, as by
+    'fakeproc run', from before the first step to after the last.
+
+    Exit status: 1 where an expectation failed, with the step and what came,
+    or where COMMAND failed before it was ended.
     """
     if scenario is None:
         print_table(("name", "description"), [*_scenario_words().items()])
@@ -76,11 +97,19 @@ def play(scenario: str | None, mountpoint: str | None, **options: Unpack[Machine
         raise click.UsageError(f"with --mount the guest is there: {given[0]} is for one of its own")
     try:
         loaded = load(scenario)
-        target = _target(loaded, mountpoint, options)
-        why = missing_needs(loaded, target)
-        if why is not None:
-            raise Failure(f"{scenario} makes no sense here: {why}")
-        steps = Player(loaded, target, on_step=_progress).play()
+        with ExitStack() as ends:
+            if mountpoint is not None:
+                target: Target = _mounted(mountpoint)
+            elif command:
+                target = ends.enter_context(_guest_of_its_own(loaded, options))
+            else:
+                target = _in_process(loaded, options)
+            why = missing_needs(loaded, target)
+            if why is not None:
+                raise Failure(f"{scenario} makes no sense here: {why}")
+            if command:
+                ends.enter_context(_running(command, target))
+            steps = Player(loaded, target, on_step=_progress).play()
     except ScenarioError as error:
         raise BadInput(str(error)) from error
     except (StepFailed, PlayError) as error:
@@ -90,25 +119,68 @@ def play(scenario: str | None, mountpoint: str | None, **options: Unpack[Machine
     click.echo(f"played {scenario}: {steps} steps, all as expected")
 
 
-def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions) -> Target:
-    from fakeproc.play.in_process import InProcessTarget
+def _mounted(mountpoint: str) -> MountedTarget:
+    from fakeproc.mount import mountpoints
     from fakeproc.play.target import MountedTarget
-
-    if mountpoint is not None:
-        from fakeproc.mount import mountpoints
-        from fakeproc.run.mounted_guest import GuestError, MountedGuest
-
-        try:
-            return MountedTarget(MountedGuest(mountpoints.resolved(mountpoint)).mountpoint)
-        except (GuestError, mountpoints.MountError) as error:
-            raise Failure(str(error)) from error
-    from fakeproc.machine import Machine
-    from fakeproc.profiles.errors import ProfileError
-    from fakeproc.profiles.select import DEFAULT_PROFILE, checked_clock, checked_sizes, chosen
-    from fakeproc.vfs.namespace import Namespace
+    from fakeproc.run.mounted_guest import GuestError, MountedGuest
 
     try:
-        profile = chosen(
+        return MountedTarget(MountedGuest(mountpoints.resolved(mountpoint)).mountpoint)
+    except (GuestError, mountpoints.MountError) as error:
+        raise Failure(str(error)) from error
+
+
+@contextmanager
+def _guest_of_its_own(scenario: Scenario, options: MachineOptions) -> Iterator[MountedTarget]:
+    """A guest that is mounted for as long as the scenario lasts."""
+    from fakeproc.api.errors import FakeprocError
+    from fakeproc.api.guest import Guest
+    from fakeproc.play.target import MountedTarget
+    from fakeproc.profiles.select import checked_clock, checked_sizes
+
+    profile = _profile(scenario, options)
+    clock = checked_clock(options["clock"] or "real")
+    sizes = checked_sizes(options["sizes"] or "length")
+    try:
+        with Guest(profile, clock=clock, sizes=sizes) as guest:
+            yield MountedTarget(guest.root)
+    except FakeprocError as error:
+        raise Failure(str(error)) from error
+
+
+@contextmanager
+def _running(command: tuple[str, ...], target: Target) -> Iterator[None]:
+    """Run a program on a mounted guest while the block runs, and end it then."""
+    from fakeproc.play.target import MountedTarget
+
+    assert isinstance(target, MountedTarget)  # noqa: S101 - with a program it is
+    if not target.read("/host/clock").startswith("real"):
+        raise Failure(
+            "with a program the guest's clock must be real: a manual one goes on by itself "
+            "whenever the program sleeps"
+        )
+    run = [sys.executable, "-m", "fakeproc", "run", "--mount", str(target.root), "--"]
+    with tempfile.TemporaryDirectory(prefix="fakeproc-play-") as directory:
+        begun = Path(directory) / "begun"
+        words = [*run, "sh", "-c", ': > "$0"; exec "$@"', str(begun), *command]
+        with subprocess.Popen(words) as process:  # noqa: S603
+            try:
+                while not begun.exists() and process.poll() is None:
+                    time.sleep(_POLL_S)
+                yield
+                early = process.poll()
+            finally:
+                process.terminate()
+    if early:
+        raise Failure(f"{shown(command[0])} ended with status {early} before the scenario did")
+
+
+def _profile(scenario: Scenario, options: MachineOptions) -> Profile:
+    from fakeproc.profiles.errors import ProfileError
+    from fakeproc.profiles.select import DEFAULT_PROFILE, chosen
+
+    try:
+        return chosen(
             options["profile"] or scenario.profile or DEFAULT_PROFILE,
             options["kernel"] or scenario.kernel,
             options["cpus"] or scenario.cpus,
@@ -117,6 +189,15 @@ def _target(scenario: Scenario, mountpoint: str | None, options: MachineOptions)
         )
     except ProfileError as error:
         raise BadInput(str(error)) from error
+
+
+def _in_process(scenario: Scenario, options: MachineOptions) -> Target:
+    from fakeproc.machine import Machine
+    from fakeproc.play.in_process import InProcessTarget
+    from fakeproc.profiles.select import checked_clock, checked_sizes
+    from fakeproc.vfs.namespace import Namespace
+
+    profile = _profile(scenario, options)
     clock = checked_clock(options["clock"] or scenario.clock)
     sizes = checked_sizes(options["sizes"] or "length")
     return InProcessTarget(Namespace(Machine(profile, clock, sizes)))

@@ -2,7 +2,8 @@
 
 With a manual clock the machine's time stands still while a program does something, and
 goes at once to the next moment at which something happens, in a program or in the guest,
-when every program sleeps.  With a real clock the programs sleep until the machine's time
+when every program sleeps.  While the clock is held it does not: the programs wake when
+somebody else has moved it that far.  With a real clock the programs sleep until the machine's time
 has come that far, at whatever rate it runs.
 """
 
@@ -97,6 +98,8 @@ class GuestTime:
         self._timers.forget_the_dead()
         deadline = self._next_deadline()
         with self._model() as machine:
+            if machine.timeline.clock.held:  # somebody else moves it
+                return False
             self._sleeps.forget_interrupted(machine.timeline.now)
             event = machine.timeline.next_due
             moments = [moment for moment in (deadline, event) if moment is not None]

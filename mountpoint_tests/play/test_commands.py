@@ -112,3 +112,37 @@ def test_a_journal_says_which_machine_it_is(cli, tmp_path) -> None:
     done = cli("mount", "--journal", "x", "--cpus", "4", tmp_path)
     assert done.returncode == 2
     assert "with --journal the machine is the journal's: without --cpus" in done.stderr
+
+
+READS = 'description = "d"\n[[steps]]\nafter = 2\nread = "proc/version"\ncontains = "Linux"\n'
+
+
+def test_a_program_runs_while_a_scenario_is_played_and_is_ended_then(cli, tmp_path) -> None:
+    file, log = tmp_path / "mine.toml", tmp_path / "log"
+    file.write_text(READS)
+    script = f"trap 'echo ended >> {log}; exit 0' TERM; cat /proc/version > {log}; sleep 60 & wait"
+    done = cli("play", file, "--", "bash", "-c", script)
+    assert (done.returncode, done.stdout) == (0, f"played {file}: 1 steps, all as expected\n")
+    assert log.read_text().startswith("Linux version")
+    assert "ended" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("false",), "false ended with status 1 before the scenario did"),
+        (("no-such-program",), "no-such-program ended with status 127 before the scenario did"),
+    ],
+)
+def test_a_program_that_fails_meanwhile_is_said(cli, tmp_path, words, sentence) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(READS)
+    done = cli("play", file, "--", *words)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+
+
+def test_a_program_wants_a_real_clock(cli, tmp_path) -> None:
+    done = cli("play", "--clock", "manual", "storm", "--", "true")
+    assert done.returncode == 1
+    assert done.stderr.startswith("fakeproc: with a program the guest's clock must be real")

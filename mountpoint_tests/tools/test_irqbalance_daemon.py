@@ -118,6 +118,46 @@ def masks(guest) -> set[str]:
     return {",".join(map(str, target.affinity)) for target in targets(guest).values()}
 
 
+@pytest.mark.parametrize("scenario", ["irq-comes-back", "hot-added-nic"])
+def test_it_lives_through_a_scenario_and_no_interrupt_is_lost(
+    mount_guest, balancer, cli, scenario
+) -> None:
+    """The clock is held: the scenario and this test move it, and irqbalance wakes when due."""
+    guest = mount_guest("--clock", "manual")
+    clock = guest.host / "clock"
+    before = unhandled(guest)
+    clock.write_text("advance 3")
+    (guest.host / "traffic").write_text("all 400\n")
+    clock.write_text("hold\n")
+
+    def goes_on(running: Balancer, cycles: int) -> bool:
+        clock.write_text("advance 1\n")
+        return running.cycles >= cycles
+
+    with balancer(guest) as running:
+        assert eventually(lambda: goes_on(running, 2), 30), running.said[-2000:]
+        done = cli("play", "--mount", guest.root, scenario)
+        assert done.returncode == 0, done.stderr
+        cycles = running.cycles
+        assert eventually(lambda: goes_on(running, cycles + 3), 30), running.said[-2000:]
+        assert running.process.poll() is None
+    assert "are lost" not in (guest.host / "log").read_text()
+    for channel, number in unhandled(guest).items():
+        assert number == before.get(channel, 0), channel
+
+
+def unhandled(guest) -> dict[tuple[str, int], int]:
+    """Interrupts that the host has sent and the guest not handled, by device and channel.
+
+    Below zero by what the guest had counted when it was switched on.
+    """
+    return {
+        (name, channel["relid"]): channel["sent"] - channel["interrupts"]
+        for name, device in state(guest)["vmbus"]["devices"].items()
+        for channel in device["channels"]
+    }
+
+
 def test_it_follows_devices_that_come_and_go(busy, balancer) -> None:
     with balancer(busy) as running:
         assert eventually(lambda: masks(busy) == {EVERY})
