@@ -288,5 +288,5 @@ def architecture(
     """The architecture of a profile, as a kernel version knows it."""
     if profile.architecture == "arm64":
         return Arm64(accounting, profile, cpus)
-    asked_for = "cpu0_hotplug" in profile.kernel.cmdline.split()
+    asked_for = profile.boot_parameters.cpu0_hotplug
     return X86(accounting, profile, cpus, boot_cpu_unplugs=asked_for and version.cpu0_hotplug)

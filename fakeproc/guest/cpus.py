@@ -58,7 +58,9 @@ class Cpus:
         self.nr_cpu_ids = profile.nr_cpu_ids
         self.possible = cpu_mask(profile.possible_cpus)
         self.present = cpu_mask(profile.present_cpus)
-        self.online = self.present & ~cpu_mask(profile.offline)
+        # `bringup_nonboot_cpus`: the first of those that are present, `maxcpus=` in all
+        booted = cpu_mask(list(cpus_in(self.present))[: boot.maxcpus])
+        self.online = booted & ~cpu_mask(profile.offline)
         self._models = profile.models()
         self._is_arm64 = machine.architecture == "arm64"
         # housekeeping_cpumask(HK_TYPE_MANAGED_IRQ) and (HK_TYPE_DOMAIN)

@@ -6,6 +6,7 @@ that is not emulated is named in the guest's log (`not_emulated`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from fakeproc.profiles.cpu_sets import numbers_of
@@ -15,8 +16,9 @@ __all__ = ["BootParameters", "boot_parameters"]
 # `housekeeping_isolcpus_setup`: the flags before the list; without any it is `domain`.
 _FLAGS = frozenset({"domain", "managed_irq", "nohz"})
 _LISTS = ("irqaffinity", "nohz_full")
+_COUNT = re.compile("[1-9][0-9]{0,4}")
 _NOT_EMULATED = (
-    "maxcpus", "mitigations", "nosmt", "nosmp", "nr_cpus", "possible_cpus", "threadirqs",
+    "mitigations", "nosmt", "nosmp", "nr_cpus", "possible_cpus", "threadirqs",
 )  # fmt: skip
 
 
@@ -27,6 +29,8 @@ class BootParameters:
     irqaffinity: frozenset[int] | None = None  # of interrupts that nobody has moved
     nohz_full: frozenset[int] | None = None  # CPUs without a tick while one task runs
     isolated: dict[str, frozenset[int]] = field(default_factory=dict)  # `isolcpus=`, by flag
+    maxcpus: int | None = None  # how many the boot brings up; the others may come later
+    cpu0_hotplug: bool = False  # x86, on kernels that know it: CPU 0 may go
     not_emulated: tuple[str, ...] = ()
 
 
@@ -38,6 +42,7 @@ def boot_parameters(cmdline: str, possible: int) -> BootParameters:
     """
     lists: dict[str, frozenset[int]] = {}
     isolated: dict[str, frozenset[int]] = {}
+    maxcpus, cpu0_hotplug = None, False
     ignored = []
     for word in cmdline.split():
         if word == "--":  # what follows is for init
@@ -48,10 +53,19 @@ def boot_parameters(cmdline: str, possible: int) -> BootParameters:
         elif name == "isolcpus" and given:
             flags, cpus = _isolation(value)
             isolated |= dict.fromkeys(flags, _cpus(word, cpus, possible))
-        elif name in _NOT_EMULATED:
+        elif name == "maxcpus" and _COUNT.fullmatch(value):
+            maxcpus = int(value)
+        elif word == "cpu0_hotplug":
+            cpu0_hotplug = True
+        elif name in {*_NOT_EMULATED, "maxcpus"}:  # maxcpus=0 leaves the IO-APIC alone, too
             ignored.append(word)
     return BootParameters(
-        lists.get("irqaffinity"), lists.get("nohz_full"), isolated, tuple(ignored)
+        lists.get("irqaffinity"),
+        lists.get("nohz_full"),
+        isolated,
+        maxcpus,
+        cpu0_hotplug,
+        tuple(ignored),
     )
 
 

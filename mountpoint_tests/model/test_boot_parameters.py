@@ -5,7 +5,7 @@ import pytest
 from fakeproc import profiles
 from fakeproc.machine import Machine
 from fakeproc.profiles.sizes import with_cpus
-from model.guests import text
+from model.guests import text, write
 
 CPU = "/sys/devices/system/cpu"
 IRQ_9 = """
@@ -98,7 +98,9 @@ def test_a_key_and_its_parameter_never_contradict():
         guest("isolcpus=2-3", "[cpus.isolated]\ndomain = [4]")
 
 
-@pytest.mark.parametrize("parameter", ["maxcpus=4", "nosmt", "threadirqs", "mitigations=off"])
+@pytest.mark.parametrize(
+    "parameter", ["maxcpus=0", "nr_cpus=4", "nosmt", "threadirqs", "mitigations=off"]
+)
 def test_what_is_not_emulated_is_named_once_in_the_log(parameter):
     log = text(guest(f"ro {parameter} quiet"), "/host/log")
     assert log.count(f"the parameter {parameter} is not emulated") == 1
@@ -109,3 +111,15 @@ def test_fewer_cpus_than_the_command_line_names_are_refused():
     profile = guest("isolcpus=6-7").profile
     with pytest.raises(profiles.ProfileError, match="with 4 CPUs: isolcpus=6-7 names CPU 7"):
         with_cpus(profile, 4)
+
+
+@pytest.mark.parametrize(("maxcpus", "online"), [(1, "0"), (3, "0-2"), (8, "0-7"), (99, "0-7")])
+def test_maxcpus_leaves_the_others_to_whoever_brings_them_up(maxcpus, online):
+    machine = guest(f"ro maxcpus={maxcpus}")
+    assert text(machine, f"{CPU}/online") == f"{online}\n"
+    assert text(machine, f"{CPU}/present") == "0-7\n"
+    assert not any("not emulated" in record.text for record in machine.kernel.log.records)
+    if maxcpus == 3:
+        assert len(text(machine, "/proc/interrupts").splitlines()[0].split()) == 3
+        assert write(machine, f"{CPU}/cpu7/online", b"1") == 1
+        assert text(machine, f"{CPU}/online") == "0-2,7\n"
