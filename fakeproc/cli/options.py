@@ -181,8 +181,8 @@ class MachineOptions(TypedDict):
 _OPTIONS = (
     click.option(
         "--profile",
-        metavar="NAME|FILE.toml",
-        help="Which machine; 'fakeproc profiles' lists the built-in ones."
+        metavar="NAME|FILE",
+        help="Which machine: a built-in one ('fakeproc profiles'), a TOML file, or an archive."
         f"  [default: {DEFAULT_PROFILE}]",
         shell_complete=complete_words(profile_words, "file"),
     ),
