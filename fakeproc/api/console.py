@@ -172,7 +172,7 @@ class Console(Files):
         guid: UUID | str | None = None,
         relid: int | None = None,
         subchannels: int | None = None,
-        pci: Literal["nic", "nvme"] | None = None,
+        pci: Literal["nic", "mana", "nvme"] | None = None,
         count: int | None = None,
         connection: int | None = None,
         port: int | None = None,

@@ -70,7 +70,6 @@ def sys_root(machine: Machine) -> Directory:
             "class": Directory(
                 entries={
                     "block": empty,
-                    "net": empty,
                     "scsi_device": empty,
                     "scsi_disk": empty,
                     "scsi_generic": empty,

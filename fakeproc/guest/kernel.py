@@ -27,9 +27,11 @@ from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.irq.pic import legacy_irqs
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
+from fakeproc.guest.net import Net
 from fakeproc.guest.numa import Numa
 from fakeproc.guest.pci.functions import Pci, PciBus
 from fakeproc.guest.scsi import Scsi
+from fakeproc.guest.uio import Uio
 from fakeproc.series import ALL_PATCHES, SERIES
 
 if TYPE_CHECKING:
@@ -77,9 +79,16 @@ class Kernel:
             profile, self.personality.version, self.accounting, self.cpus
         )
         self.irqs.nr_irqs = profile.nr_irqs or self.architecture.nr_irqs()
+        self.net = Net(self.devices, self.uevents)
         self.pci = Pci(
             self.devices,
-            PciBus(self.cpus, self.irqs, self.architecture, self.personality.version.pci_msi_chip),
+            PciBus(
+                self.cpus,
+                self.irqs,
+                self.architecture,
+                self.personality.version.pci_msi_chip,
+                self.net,
+            ),
             self.cpus,
         )
         self.vmbus = Vmbus(
@@ -95,6 +104,8 @@ class Kernel:
             self.uevents,
             self.devices,
             Scsi(self.devices),
+            self.net,
+            Uio(self.devices),
             self.devices.directory(profile.vmbus.parent) if profile.hyperv else self.devices.root,
             profile.vmbus,
         )

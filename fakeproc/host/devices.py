@@ -92,6 +92,7 @@ class HostDevice:
     subchannel_delay: int = 0  # ns, from the request to the offer
     channels: list[HostChannel] = field(default_factory=list)
     pci_model: str = "nic"  # what lies behind a vpci device
+    address: bytes = b""  # of what is for the network: its MAC address
     is_hvsock: bool = False
     from_host: bool = False  # a socket: which side has connected
     encrypted: bool = False  # offered by the paravisor, with rings in encrypted memory

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fakeproc.host.adapters import give_addresses
 from fakeproc.host.connections import HostConnection
 from fakeproc.host.devices import (
     HostChannel,
@@ -25,6 +26,8 @@ from fakeproc.host.faults import Fault, Faults
 from fakeproc.host.plan import TrafficPlan
 from fakeproc.host.sources import Sources
 from fakeproc.protocol.messages import (
+    Adapter,
+    AdapterQuery,
     AllOffersDelivered,
     BusRelations,
     BusRelationsQuery,
@@ -65,6 +68,7 @@ __all__ = ["Host", "Latency"]
 
 MESSAGE_VP = 0  # VMBUS_CONNECT_CPU: every control message goes there
 CONFIDENTIAL_SINCE = (6, 0)  # VERSION_WIN_COPPER: the first with a confidential VMBus
+ADAPTER_SPEED = 10_000  # Mb/s: a virtual switch without a limit
 REFUSED = 1  # a status that is not 0
 
 _POST_FAULTS = {
@@ -100,6 +104,7 @@ class Host:
             device_of_profile(device, device.subchannel_delay_us * MICROSECOND)
             for device in profile.vmbus.devices
         ]
+        give_addresses(self.devices)
         self.sources = Sources(timeline, self.channels, lambda: self.guest, profile.seed)
         self.plan = TrafficPlan(timeline, profile, self.sources, self.channels)
         self._timeline = timeline
@@ -185,7 +190,16 @@ class Host:
     def query(self, packet: BusRelationsQuery, connection: int = 0) -> BusRelations:
         """Answer a packet of the ring: the function of a vpci device, while it is open."""
         channel = self.connections[connection].channel(packet.relid)
-        return BusRelations(channel.device.pci_model if channel and channel.open else None)
+        if channel is None or not channel.open:
+            return BusRelations(None)
+        return BusRelations(channel.device.pci_model, channel.device.address)
+
+    def query_adapter(self, packet: AdapterQuery, connection: int = 0) -> Adapter | None:
+        """Answer a packet of the ring: the address of a network adapter, while it is open."""
+        channel = self.connections[connection].channel(packet.relid)
+        if channel is None or not channel.open:
+            return None
+        return Adapter(channel.device.address, ADAPTER_SPEED)
 
     def stuck_event_flags(self, vp: int, connection: int = 0) -> set[int]:
         """The event flags that no interrupt will consume: a fault."""
@@ -317,6 +331,7 @@ class Host:
         """Offer a new device; LookupError when no relid is left."""
         self._offer(device.primary)
         self.devices.append(device)
+        give_addresses(self.devices)
 
     def rescind(self, channel: HostChannel) -> None:
         """Take a sub-channel away, or with its primary channel a whole device.

@@ -15,6 +15,8 @@ from typing import ClassVar, Protocol, TypeAlias
 from uuid import UUID
 
 __all__ = [
+    "Adapter",
+    "AdapterQuery",
     "AllOffersDelivered",
     "BusRelations",
     "BusRelationsQuery",
@@ -188,6 +190,28 @@ class BusRelations:
     """The answer (PCI_BUS_RELATIONS): the model of the one function, None for no function."""
 
     model: str | None
+    address: bytes = b""  # of a network function: the MAC address that the host has given it
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterQuery:
+    """A question: which network adapter it is whose channel is `relid`.
+
+    A packet in the ring of the open channel (RNDIS_MSG_QUERY).
+    """
+
+    relid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The answer: its MAC address and its speed in Mb/s (OID_802_3_PERMANENT_ADDRESS, _LINK_SPEED).
+
+    None, where nobody reads the ring.
+    """
+
+    address: bytes
+    speed: int
 
 
 # From the host to the guest
@@ -317,6 +341,9 @@ class HostPort(Protocol):
 
     def query(self, packet: BusRelationsQuery, connection: int = 0) -> BusRelations:
         """Put a packet into the ring of an open channel, and read the answer from there."""
+
+    def query_adapter(self, packet: AdapterQuery, connection: int = 0) -> Adapter | None:
+        """Ask a network adapter in the same way; None where its channel is not open."""
 
     def stuck_event_flags(self, vp: int, connection: int = 0) -> set[int]:
         """The event flags in a virtual processor's page that no interrupt will consume."""

@@ -31,7 +31,7 @@ INITIATORS = ("host", "guest")
 
 
 def offer_command(machine: Machine, words: list[str]) -> Action:
-    """`CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|nvme] [connection=N]`.
+    """`CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|mana|nvme] [connection=N]`.
 
     A connection by socket: `hv_sock [count=N] [guid=G] [relid=N]
     [port=N|service=GUID] [initiator=host|guest]`.

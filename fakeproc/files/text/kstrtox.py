@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import re
 
-__all__ = ["SPACE", "decimal", "parse_bool", "parse_int", "scan_unsigned", "word"]
+__all__ = ["SPACE", "decimal", "parse_bool", "parse_int", "parse_unsigned", "scan_unsigned", "word"]
 
 # What isspace() accepts, for use within the [] of a regular expression.  The table of
 # `lib/ctype.c` is that of Latin-1, which has a blank that does not break (0xa0).
@@ -18,6 +18,8 @@ SPACE = rb"\t-\r \xa0"
 
 _UNSIGNED = re.compile(rb"[%b]*+([0-9]++)" % SPACE)
 _INTEGER = re.compile(rb"([+-]?)([0-9]++)([^\0]*)")
+
+_ANY_BASE = re.compile(rb"\+?(?:0[xX]([0-9a-fA-F]++)|0([0-7]++)|([0-9]++))\n?")
 
 _YES = frozenset({b"1", b"y", b"t", b"on"})
 _NO = frozenset({b"0", b"n", b"f", b"of"})
@@ -86,6 +88,24 @@ def parse_int(text: bytes) -> int:
     if not -(1 << 31) <= value < 1 << 31:
         raise OSError(errno.ERANGE, "the number does not fit 32 bits")
     return value
+
+
+def parse_unsigned(text: bytes, bits: int = 64) -> int:
+    """The number that `text` is, decimal, 0x or octal, with at most one newline after it.
+
+    Mirrors `lib/kstrtox.c: kstrtoull` with base 0.  Raises EINVAL if `text` is
+    anything else, and ERANGE if `bits` bits cannot hold the number.
+    """
+    number = _ANY_BASE.fullmatch(text)
+    if number is None:
+        raise OSError(errno.EINVAL, "not a number")
+    hexadecimal, octal, digits = number.groups()
+    written, base = (hexadecimal, 16) if hexadecimal else (octal, 8) if octal else (digits, 10)
+    significant = written.lstrip(b"0") or b"0"
+    # 22 octal digits hold 64 bits.  A megabyte of them is never converted.
+    if len(significant) > 22 or int(significant, base) >> bits:
+        raise OSError(errno.ERANGE, f"the number does not fit {bits} bits")
+    return int(significant, base)
 
 
 def word(text: bytes) -> str:

@@ -105,6 +105,19 @@ class Devices:
         self.uevent(device, "remove")
         self._drop_glue(device)
 
+    def rename(self, device: Device, name: str) -> None:
+        """`device_rename`; the name is known to be free."""
+        old = device.path
+        groups = [group for group in (device.bus, device.class_) if group is not None]
+        for group in groups:
+            del group.devices[device.name]
+        device.unlink()
+        device.name = name
+        device.link()
+        for group in groups:
+            group.devices[name] = device
+        self.uevent(device, "move", {"DEVPATH_OLD": f"/{old}"})
+
     def _place(self, device: Device) -> Kobject:
         """`get_device_parent`: the directory that a device lies in.
 

@@ -10,6 +10,8 @@ from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
 from fakeproc.guest.hv.ring import PAGE_SIZE, Ring
 from fakeproc.guest.log import KERN_ERR
 from fakeproc.protocol.messages import (
+    Adapter,
+    AdapterQuery,
     BusRelations,
     BusRelationsQuery,
     CloseChannel,
@@ -210,3 +212,12 @@ class ChannelOps:
         """Ask a device about its PCI bus, in the ring of its channel."""
         connection = channel.connection
         return connection.host.query(BusRelationsQuery(channel.relid), connection.number)
+
+    @staticmethod
+    def query_adapter(channel: Channel) -> Adapter:
+        """Ask a network adapter who it is; OSError ENODEV where the host has taken it back."""
+        connection = channel.connection
+        answer = connection.host.query_adapter(AdapterQuery(channel.relid), connection.number)
+        if answer is None:
+            raise OSError(ENODEV, f"the host has no adapter at relid {channel.relid}")
+        return answer

@@ -60,8 +60,10 @@ if TYPE_CHECKING:
     from fakeproc.guest.hv.device_types import DeviceType
     from fakeproc.guest.irq.core import IrqCore
     from fakeproc.guest.log import KernelLog
+    from fakeproc.guest.net import Net
     from fakeproc.guest.pci.functions import Pci
     from fakeproc.guest.scsi import Scsi
+    from fakeproc.guest.uio import Uio
     from fakeproc.personality import Personality
     from fakeproc.profiles.schema import VMBus
     from fakeproc.timeline import Sleeper, Timeline
@@ -88,6 +90,8 @@ class Vmbus:
         uevents: Uevents,
         devices: Devices,
         scsi: Scsi,
+        net: Net,
+        user_space: Uio,
         parent: Kobject,
         bus: VMBus,
     ) -> None:
@@ -150,7 +154,8 @@ class Vmbus:
         self.ops = ChannelOps(self.connections, self.table, irqs, log, series)
         self.bus = HvBus(devices, self.ops, log)
         self.sockets = HvSock(self.ops)
-        self._drivers = [*built_in_drivers(self.ops, cpus, pci, scsi, personality), self.sockets]
+        built_in = built_in_drivers(self.ops, cpus, pci, scsi, net, user_space, personality)
+        self._drivers = [*built_in, self.sockets]
         self.suspend = Suspend(
             cpus, self.connections, self.table, self.ops, self.devices, self._rescinded, log
         )

@@ -17,6 +17,7 @@ from fakeproc.guest.base.device import Bus, Device, DeviceDriver
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.apic import ApicChip
+from fakeproc.guest.net import Link, NetDevice
 from fakeproc.guest.pci.config_space import MSIX_MAX, Bar, ConfigSpace, bar_bytes
 from fakeproc.guest.pci.models import MODELS, PciModel
 
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from fakeproc.guest.base.device import Class
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
+    from fakeproc.guest.net import Net
     from fakeproc.timeline import Sleeper
 
 __all__ = ["Pci", "PciBridge", "PciBus", "PciBusDevice", "PciFunction"]
 
+FUNCTION_SPEED = 50_000  # Mb/s
 # Where the host leaves room for the memory of PCI functions, above the guest's own.
 MMIO_START = 0xF_C000_0000
 
@@ -37,10 +40,11 @@ MMIO_START = 0xF_C000_0000
 class PciBridge(Device):
     """`struct pci_host_bridge`: the root of a domain, pci<domain>:00, and what lies behind it."""
 
-    def __init__(self, domain: int, parent: Device, model: PciModel) -> None:
+    def __init__(self, domain: int, parent: Device, model: PciModel, address: bytes) -> None:
         super().__init__(f"pci{domain:04x}:00", parent)
         self.domain = domain
         self.model = model
+        self.mac_address = address  # of a network function
         self.function: PciFunction | None = None
 
 
@@ -129,12 +133,18 @@ class PciBus(Bus[PciFunction]):
     """`pci_bus_type`, with what the drivers of the models do: request and free vectors."""
 
     def __init__(
-        self, cpus: Cpus, irqs: IrqCore, architecture: Architecture, chip_name: str
+        self,
+        cpus: Cpus,
+        irqs: IrqCore,
+        architecture: Architecture,
+        chip_name: str,
+        net: Net,
     ) -> None:
         super().__init__("pci")
         self._cpus = cpus
         self._irqs = irqs
         self._architecture = architecture
+        self._net = net
         # The name says whether all functions share one MSI domain (before
         # v6.17), whose hwirqs say which is meant, or have one each.
         self._chip_name = chip_name
@@ -159,7 +169,8 @@ class PciBus(Bus[PciFunction]):
         device.unit = self._units[device.model.name].alloc()
         name = self._chip_name.format(address=device.address)
         chip = self._chips.setdefault(name, ApicChip(name))
-        for index in range(min(device.vectors, 1 + self._cpus.online.bit_count())):
+        queues = min(device.vectors - 1, self._cpus.online.bit_count(), device.model.most_queues)
+        for index in range(1 + queues):
             hwirq = self._hwirq(device, index)
             floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
             desc = self._irqs.create(chip, hwirq, floor=floor)
@@ -169,11 +180,29 @@ class PciBus(Bus[PciFunction]):
                 self._spread(desc, chip, device.model, index - 1)
             self._irqs.request(desc, device.vector(index))
             device.descs.append(desc)
+        if device.model.network:
+            device.drvdata = self._interface(device)
+            self._net.register(device.drvdata, queues)
         yield from ()
 
+    def _interface(self, function: PciFunction) -> NetDevice:
+        """`mlx5e_create_netdev`, `mana_probe_port`: under the name that udev gives it at once.
+
+        systemd names it by its domain and by the number of its slot, which on
+        Hyper-V is the serial number of the function, 1 for the one of a domain.
+        """
+        link = Link(
+            function.bridge.mac_address,
+            speed=FUNCTION_SPEED,
+            packets=lambda: sum(desc.total for desc in function.descs[1:]),
+        )
+        return self._net.alloc(f"enP{function.domain}s1", function, link)
+
     def remove(self, driver: DeviceDriver, device: PciFunction) -> Sleeper[None]:
-        """`pci_device_remove`: the driver frees the vectors."""
+        """`pci_device_remove`: the interface goes, and the driver frees the vectors."""
         del driver
+        if isinstance(device.drvdata, NetDevice):
+            yield from self._net.unregister(device.drvdata)
         for desc in device.descs:
             self._irqs.release(desc)
             self._irqs.free(desc)
@@ -183,7 +212,6 @@ class PciBus(Bus[PciFunction]):
         if not device.enable_count:
             device.config.enable(enabled=False)
         self._units[device.model.name].free(device.unit)
-        yield from ()
 
     def _hwirq(self, function: PciFunction, index: int) -> int:
         """In a domain of its own the index, else what `pci_msi_domain_calc_hwirq` makes."""
@@ -220,9 +248,11 @@ class Pci:
         """Every function by its address."""
         return self._bus.devices
 
-    def plug(self, model_name: str, domain: int, parent: Device) -> Sleeper[PciBridge]:
+    def plug(
+        self, model_name: str, domain: int, parent: Device, address: bytes
+    ) -> Sleeper[PciBridge]:
         """`pci_host_probe`: a domain below `parent`, and in it a function, which finds a driver."""
-        bridge = PciBridge(domain, parent, MODELS[model_name])
+        bridge = PciBridge(domain, parent, MODELS[model_name], address)
         self._devices.add(bridge)
         self._devices.add(PciBusDevice(bridge, self._class))
         yield from self._scan(bridge)

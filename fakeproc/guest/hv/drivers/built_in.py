@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Driver
     from fakeproc.guest.hv.channel_ops import ChannelOps
+    from fakeproc.guest.net import Net
     from fakeproc.guest.pci.functions import Pci
     from fakeproc.guest.scsi import Scsi
+    from fakeproc.guest.uio import Uio
     from fakeproc.personality import Personality
 
 __all__ = ["built_in_drivers", "device_type"]
@@ -37,7 +39,13 @@ def device_type(class_id: UUID) -> DeviceType:
 
 
 def built_in_drivers(
-    ops: ChannelOps, cpus: Cpus, pci: Pci, scsi: Scsi, personality: Personality
+    ops: ChannelOps,
+    cpus: Cpus,
+    pci: Pci,
+    scsi: Scsi,
+    net: Net,
+    user_space: Uio,
+    personality: Personality,
 ) -> list[Driver]:
     """Every driver but that of sockets.
 
@@ -51,8 +59,8 @@ def built_in_drivers(
         utils.mouse(ops),
         utils.keyboard(ops),
         utils.display(ops),
-        netvsc.Netvsc(ops, cpus, version.netvsc_channels, personality.netvsc_names),
-        uio.UioHvGeneric(ops, fcopy=version.fcopy_driver == "uio_hv_generic"),
+        netvsc.Netvsc(ops, cpus, net, version.netvsc_channels, personality.netvsc_names),
+        uio.UioHvGeneric(ops, user_space, fcopy=version.fcopy_driver == "uio_hv_generic"),
         hv_pci.HvPci(
             ops,
             pci,

@@ -60,7 +60,9 @@ class HvPci(SimpleDriver):
         yield NEGOTIATION
         relations = self._ops.query(device.primary)
         if relations.model is not None:
-            bus.bridge = yield from self._pci.plug(relations.model, bus.domain, device)
+            bus.bridge = yield from self._pci.plug(
+                relations.model, bus.domain, device, relations.address
+            )
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
         """The function goes first, then the channel is closed."""

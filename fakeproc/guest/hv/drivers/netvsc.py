@@ -7,21 +7,23 @@ opened before, and cannot, unless the interface's name is reserved first.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
-from errno import EEXIST, EINVAL, ENODEV
+from errno import EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import NEGOTIATION, SimpleDriver
 from fakeproc.guest.hv.ring import PAGE_SIZE
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
+from fakeproc.guest.net import Link, NetDevice
 
 if TYPE_CHECKING:
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.hv.channel import Channel, VmbusDevice
     from fakeproc.guest.hv.channel_ops import ChannelOps
+    from fakeproc.guest.net import Net
     from fakeproc.personality import NetvscNames
+    from fakeproc.protocol.messages import Adapter
     from fakeproc.timeline import Sleeper
 
 __all__ = ["DEVICE_TYPES", "Netvsc", "NetvscDevice"]
@@ -36,7 +38,15 @@ class NetvscDevice:
     """What the driver keeps of a device: `struct netvsc_device_info`."""
 
     channels: int  # wanted in all: the default, or what `ethtool -L` requested
-    interface: str | None = None  # what it is called, from its registration on
+    net: NetDevice | None = None  # from its allocation on
+    reserved: str | None = None  # the name, where it is reserved before that
+    expected: int = 0  # channels that are to be opened
+    opened: int = 0  # those that were, or could not be
+
+    @property
+    def interface(self) -> str | None:
+        """What its interface is called, from when that is known on."""
+        return self.reserved if self.net is None else self.net.name
 
 
 class Netvsc(SimpleDriver):
@@ -45,13 +55,13 @@ class Netvsc(SimpleDriver):
     softirq = "NET_RX"  # HV_CALL_ISR, which schedules NAPI
 
     def __init__(
-        self, ops: ChannelOps, cpus: Cpus, channels: int | None, names: NetvscNames
+        self, ops: ChannelOps, cpus: Cpus, net: Net, channels: int | None, names: NetvscNames
     ) -> None:
         """`channels` is None for the kernel's default number of RSS queues."""
         super().__init__(ops, "hv_netvsc", ("netvsc",), 128 * PAGE_SIZE)
         self._cpus = cpus
         self._names = names
-        self._interfaces: set[str] = set()
+        self._net = net
         self._default_channels = channels or _default_rss(cpus)
 
     def _channels(self, device: VmbusDevice) -> int:
@@ -67,23 +77,32 @@ class Netvsc(SimpleDriver):
         """
         info = NetvscDevice(self._default_channels)
         device.drvdata = info
-        if self._names == "all":
-            self._register(info)
+        reserved = self._net.reserve("eth%d") if self._names == "all" else None
+        if reserved is not None:
+            info.reserved = reserved
         try:
             yield from self._open_primary(device)
+            yield NEGOTIATION // 2
+            adapter = self._ops.query_adapter(device.primary)
         except OSError:
-            self._forget(device)
+            yield from self._ops.disconnect(device)
+            yield from self._forget(device)
             raise
-        yield NEGOTIATION // 2
-        if info.interface is None:
-            self._register(info)
-        self._ops.request_subchannels(device, self._channels(device) - 1)
+        info.net = self._interface(device, adapter, reserved)
+        self._net.register(info.net)
+        self._request_subchannels(device)
 
-    def _register(self, info: NetvscDevice) -> None:
-        """`register_netdevice`, or `dev_alloc_name` alone: the lowest ethN that is free."""
-        name = next(f"eth{n}" for n in itertools.count() if f"eth{n}" not in self._interfaces)
-        self._interfaces.add(name)
-        info.interface = name
+    def _interface(self, device: VmbusDevice, adapter: Adapter, reserved: str | None) -> NetDevice:
+        """`alloc_etherdev_mq`, and what `netvsc_probe` writes into it."""
+        link = Link(
+            adapter.address,
+            mtu_range=(68, 65521),  # NETVSC_MTU_MIN, NETVSC_MTU less an Ethernet header
+            speed=adapter.speed,
+            packets=lambda: sum(channel.interrupts for channel in device.channels),
+        )
+        net = self._net.alloc(reserved or "eth%d", device, link)
+        net.changes_mtu = lambda: self._reopen(device)
+        return net
 
     def rename(self, device: VmbusDevice, name: str) -> None:
         """`dev_change_name`: interrupts keep the names that they were requested with.
@@ -91,21 +110,25 @@ class Netvsc(SimpleDriver):
         Raises OSError EEXIST for a name that another interface has.
         """
         info = self._info(device)
-        if name in self._interfaces - {info.interface}:
-            raise OSError(EEXIST, f"another interface is called {name}")
-        self._interfaces.discard(info.interface or "")
-        self._interfaces.add(name)
-        info.interface = name
+        if info.net is None:
+            raise OSError(ENODEV, f"{device.name} has no interface yet")
+        self._net.rename(info.net, name)
 
     def _info(self, device: VmbusDevice) -> NetvscDevice:
         if device.driver is not self or not isinstance(device.drvdata, NetvscDevice):
             raise OSError(ENODEV, f"{device.name} is no network adapter any more")
         return device.drvdata
 
-    def _forget(self, device: VmbusDevice) -> None:
+    def _forget(self, device: VmbusDevice) -> Sleeper[None]:
         info, device.drvdata = device.drvdata, None
-        if isinstance(info, NetvscDevice) and info.interface is not None:
-            self._interfaces.discard(info.interface)
+        if isinstance(info, NetvscDevice):
+            yield from self._unregister(info)
+
+    def _unregister(self, info: NetvscDevice) -> Sleeper[None]:
+        if info.net is not None:
+            yield from self._net.unregister(info.net)
+        elif info.reserved is not None:
+            self._net.unreserve(info.reserved)
 
     def _name(self, channel: Channel) -> None:
         """Name the interrupt of a channel that is opened next, where the name can be known."""
@@ -117,9 +140,11 @@ class Netvsc(SimpleDriver):
             channel.irq_name = f"netvsc-{info.interface}:{queue}"
 
     def remove(self, device: VmbusDevice) -> Sleeper[None]:
-        """`netvsc_remove`: close every channel and forget how many there were."""
+        """`netvsc_remove`: the interface goes, then every channel is closed."""
+        if isinstance(device.drvdata, NetvscDevice):
+            yield from self._unregister(device.drvdata)
         yield from super().remove(device)
-        self._forget(device)
+        device.drvdata = None
 
     def resume(self, device: VmbusDevice) -> Sleeper[None]:
         """`netvsc_resume`: with as many channels as before."""
@@ -129,7 +154,22 @@ class Netvsc(SimpleDriver):
         """`netvsc_attach`: open the primary channel and request sub-channels."""
         yield from self._open_primary(device)
         yield NEGOTIATION // 2
-        self._ops.request_subchannels(device, self._channels(device) - 1)
+        self._request_subchannels(device)
+
+    def _request_subchannels(self, device: VmbusDevice) -> None:
+        """`rndis_set_subchannel`: the interface has more queues once all are opened."""
+        info = device.drvdata
+        more = min(self._channels(device) - 1, device.offer.subchannels_available)
+        self._ops.request_subchannels(device, more)
+        if isinstance(info, NetvscDevice):
+            info.expected, info.opened = 1 + more, 0
+            self._count_opened(info)
+
+    def _count_opened(self, info: NetvscDevice) -> None:
+        """One more was opened, or could not be: `nvdev->open_chn`."""
+        info.opened += 1
+        if info.net is not None and info.opened == info.expected:
+            self._net.set_queues(info.net, info.expected)
 
     def _open_primary(self, device: VmbusDevice) -> Sleeper[None]:
         self._name(device.primary)
@@ -147,6 +187,18 @@ class Netvsc(SimpleDriver):
                 f"hv_netvsc {channel.device.name}: sub channel open failed: {-(error.errno or 0)}",
                 KERN_NOTICE,
             )
+        if isinstance(channel.device.drvdata, NetvscDevice):
+            self._count_opened(channel.device.drvdata)
+
+    def _reopen(self, device: VmbusDevice) -> Sleeper[None]:
+        """`netvsc_change_mtu`: close every channel, and open as many as before.
+
+        Raises OSError as `set_channels` does.
+        """
+        with (yield from device.lock.acquire()):
+            self._info(device)
+            yield from self._ops.disconnect(device)
+            yield from self._attach(device)
 
     def set_channels(self, device: VmbusDevice, number: int) -> Sleeper[None]:
         """`netvsc_set_channels`, what `ethtool -L` does: close all, open as many as requested.
