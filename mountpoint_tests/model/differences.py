@@ -124,6 +124,11 @@ KNOWN = (
         nodes(f"{VMBUS}/f8b3781[ab]-\\S* host[01]"),
     ),
     Difference(
+        "netvsc has an interface",
+        "The same.",
+        nodes(f"{VMBUS}/0022486b-\\S* net"),
+    ),
+    Difference(
         "every driver has rings of its own size",
         "The capture's drivers all have rings of 16 KiB.",
         nodes(r".*/(write_avail|(in|out)_write_bytes_avail) text"),
