@@ -132,6 +132,9 @@ PLACEHOLDERS = (
     (r"(?<=/)(cpu|machinecheck|node|host|index)\d+(?=/|$)", r"\1<n>"),
     (r"(?<=/bus/vmbus/drivers/)[^/]+", "<driver>"),
     (r"(?<=/hugepages-)\d+(?=kB)", "<size>"),
+    (r"(?<=/queues/)(rx|tx)-\d+(?=/|$)", r"\1-<n>"),
+    (r"(?<=/)(uio|map)\d+(?=/|$)", r"\1<n>"),
+    (r"^.*/net/[^/]+(?=/)", "<any interface>"),
     (r"^.*(?=/power/)", "<any device>"),
 )
 

@@ -62,6 +62,7 @@ SECTIONS = (
     ("sys/devices/system/cpu", "All CPUs."),
     ("sys/devices/system/node", "NUMA nodes."),
     ("sys/devices/virtual/dmi/id", "The firmware. `sys/class/dmi/id` links to it."),
+    ("<any interface>", "A network interface. `sys/class/net/<interface>` links to it."),
     ("<any device>/power", "Power management of a device, a CPU or a bus."),
     ("sys/kernel/irq/<n>", "An interrupt, from its allocation on: before it is requested, too."),
     ("sys", "Others."),

@@ -244,6 +244,7 @@ def operstate_show(it: Interface) -> str:
 
 
 def _unsupported(_it: Interface) -> str:
+    """OSError EOPNOTSUPP: no driver here knows a port or a switch."""
     raise OSError(EOPNOTSUPP, "the driver does not say")
 
 
@@ -273,6 +274,7 @@ def _statistic(name: str) -> Callable[[Interface], str]:
     size = {"packets": 1, "bytes": PACKET_BYTES}.get(name.partition("_")[2], 0)
 
     def show(it: Interface) -> str:
+        """Packets and bytes of 64 a packet, by the interrupts of its channels; no errors."""
         return f"{it.device.properties.packets() * size}\n"
 
     return show
