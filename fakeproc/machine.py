@@ -132,6 +132,15 @@ class Machine:
         self.advance(due - self.timeline.now)
         return True
 
+    def make_request(self, path: str, data: bytes) -> None:
+        """Write to a file at once, and let time pass as far as that takes.
+
+        For what is asked of the machine by other means than its files: the journal has it.
+        Raises the OSError of the write.
+        """
+        if self.files is not None:
+            self.timeline.finish(self.files.writing(path, data))
+
     def _make_request(self, planned: Planned) -> None:
         """Make a request of the agenda, as a process of its own would."""
         if self.files is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fakeproc.run.network import own_network
 from fakeproc.syscalls.abi import native
 from fakeproc.syscalls.filter import install, program
-from fakeproc.syscalls.rules import IDENTITY, TIME
+from fakeproc.syscalls.rules import IDENTITY, NETWORK, TIME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,7 @@ def _filtered(parts: Parts) -> int:
     rules = (IDENTITY if parts.syscalls == "guest" else ()) + (
         TIME if parts.time == "guest" else ()
     )
+    rules += NETWORK if parts.net == "guest" else ()
     try:
         return install(program(rules, abi), abi)
     except OSError as error:

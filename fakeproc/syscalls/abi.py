@@ -21,8 +21,10 @@ _X86_64 = Abi(
     0xC000_003E,
     {
         "poll": 7,
+        "ioctl": 16,
         "select": 23,
         "nanosleep": 35,
+        "sendto": 44,
         "getitimer": 36,
         "alarm": 37,
         "setitimer": 38,
@@ -69,6 +71,7 @@ _AARCH64 = Abi(
     0xC000_00B7,
     {
         "epoll_pwait": 22,
+        "ioctl": 29,
         "statfs": 43,
         "fstatfs": 44,
         "pselect6": 72,
@@ -88,6 +91,7 @@ _AARCH64 = Abi(
         "clock_gettime": 113,
         "clock_nanosleep": 115,
         "sched_setaffinity": 122,
+        "sendto": 206,
         "sched_getaffinity": 123,
         "rt_sigtimedwait": 137,
         "rt_sigqueueinfo": 138,

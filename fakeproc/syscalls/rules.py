@@ -7,7 +7,7 @@ from errno import ENOSYS, EPERM
 from fakeproc.syscalls.clocks import CLOCKS
 from fakeproc.syscalls.filter import Rule, nonzero, one_of, positive
 
-__all__ = ["IDENTITY", "TIME"]
+__all__ = ["IDENTITY", "NETWORK", "TIME"]
 
 # A kernel without restartable sequences: with them a thread would read in its own memory
 # on which of this computer's CPUs it runs (glibc's sched_getcpu).
@@ -20,6 +20,13 @@ IDENTITY = (
     Rule("statfs"),
     Rule("fstatfs"),
     Rule("rseq", errno=ENOSYS),
+)
+
+# What ethtool asks: SIOCETHTOOL, and the family of generic netlink in a message of 32 bytes to
+# an address of 12 (`struct sockaddr_nl`).
+NETWORK = (
+    Rule("ioctl", (one_of(1, 0x8946),)),
+    Rule("sendto", (one_of(2, 32), one_of(5, 12))),
 )
 
 # A wait without a limit is the real kernel's, and so are the clocks of CPU time.

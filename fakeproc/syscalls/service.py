@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.syscalls.abi import native
 from fakeproc.syscalls.affinity import Affinities
+from fakeproc.syscalls.ethtool import Ethtool
 from fakeproc.syscalls.guest_time import GuestTime
 from fakeproc.syscalls.identity import Identity
 from fakeproc.syscalls.listener import Listener
@@ -117,6 +118,7 @@ class Service:
         by_name = (
             Affinities(self._model).handlers()
             | Identity(self._model, self._file_systems).handlers()
+            | Ethtool(self._model).handlers()
             | time.handlers()
         )
         handlers = {number: by_name.get(name) for name, number in abi.numbers.items()}
