@@ -151,7 +151,11 @@ def test_an_unbound_device_is_closed_and_its_irq_is_freed(machine):
 
 def test_an_adapter_that_is_unbound_has_its_primary_channel_left(machine):
     assert ask(machine, "drivers/hv_netvsc/unbind", NETVSC) == 36
-    assert actions(machine) == [f"unbind {NETVSC}", *(f"remove {relid}" for relid in range(16, 23))]
+    interface = [f"remove {way}-{n}" for way in ("rx", "tx") for n in range(7, -1, -1)]
+    assert actions(machine) == [
+        *(*interface, "remove eth0"),
+        *(f"unbind {NETVSC}", *(f"remove {relid}" for relid in range(16, 23))),
+    ]
     assert [
         name for name, _ in node_at(machine, f"{BUS}/devices/{NETVSC}/channels").children()
     ] == ["13"]
