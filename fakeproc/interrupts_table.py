@@ -19,7 +19,7 @@ _INTERRUPT = re.compile(
     r"(?:(?P<hwirq>\d+)(?:-(?P<flow>[^\s,]+)|\s+(?P<type>Edge|Level))?|-(?P<handler>[a-z]\S*))"
     r"(?:\s+(?P<actions>\S.*))?"
 )
-# Without a hwirq, and before v3.19 with the name of the flow behind the chip's: "PCI-MSI-edge".
+# Without a hwirq, and on old kernels with the name of the flow behind the chip's: "PCI-MSI-edge".
 _CHIP_ALONE = re.compile(
     r"(?P<chip>\S(?:.*?\S)??)(?:-(?P<flow>edge|fasteoi|level|percpu))?(?:\s{2,}(?P<actions>\S.*))?"
 )
