@@ -32,6 +32,8 @@ BLOCK = re.compile(
 )
 # The scripts whose transcripts are shown, each with a test of its own that compares them.
 TRANSCRIPTS = {"scripts/demo", "scripts/demo-offline-cpu", "scripts/demo-open-topics"}
+# What takes something that a test has not: the reasons why a block is not run.
+ELSEWHERE = {"these archives are yours", "it takes another machine"}
 ENGINES = ("docker ", "podman ")
 
 
@@ -184,7 +186,7 @@ def test_the_tutorial_is_the_example_project() -> None:
 def test_what_is_not_run_is_what_no_test_can() -> None:
     for page in PAGES:
         for block in BLOCK.finditer((DOCS / page).read_text()):
-            if block["key"] == "not run":
+            if block["key"] == "not run" and block["value"] not in ELSEWHERE:
                 for step in steps(block["text"]):
                     assert step.command.startswith(
                         (*ENGINES, "pip install ", ". ", "python3 -m venv")
