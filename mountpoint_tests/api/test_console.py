@@ -113,7 +113,7 @@ def test_which_machine(console) -> None:
     [
         ({"profile": "nope"}, "no profile is called 'nope'"),
         ({"kernel": "2.4"}, "no kernel is called '2.4'; there are: rfc, "),
-        ({"profile": "hyperv-2socket", "cpus": 7}, "hyperv-2socket with 7 CPUs: 7 possible CPUs"),
+        ({"profile": "hyperv-2socket", "cpus": 7}, "hyperv-2socket with 7 CPUs: 7 present CPUs"),
         ({"cpus": 4096}, "cpus is a whole number from 1 to 2048, not 4096"),
         ({"cpus": "8"}, "cpus is a whole number from 1 to 2048, not '8'"),
         ({"cpus": True}, "cpus is a whole number from 1 to 2048, not True"),

@@ -14,6 +14,7 @@ from fakeproc.access_record import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
 from fakeproc.journal import Journal
 from fakeproc.mount.requests import Requests
+from fakeproc.path_faults import PathFaults
 from fakeproc.timeline import Clock, Timeline
 from fakeproc.vfs import cache
 from fakeproc.vfs.fstypes import HOST, PROCFS, SYSFS
@@ -76,6 +77,7 @@ class Machine:
     timeline: Timeline = field(default_factory=lambda: Timeline(Clock(manual=True)))
     accesses: AccessRecord = field(default_factory=AccessRecord)
     journal: Journal = field(default_factory=Journal)
+    path_faults: PathFaults = field(default_factory=PathFaults)
     asked: int = 0
     refusals: list[tuple[str, bytes, int | None]] = field(default_factory=list)
 
