@@ -170,6 +170,8 @@ def test_a_sleeping_program_is_killed(any_run, signal) -> None:
     """Though another one keeps time from passing."""
     script = (
         "while :; do :; done & busy=$!; sleep 1000 & sleeper=$!; (sh -c 'echo on; :'); "
+        # A job that is not yet the program it becomes does not ignore what that ignores.
+        "until grep -qx sleep /proc/$sleeper/comm; do :; done; "
         f"kill -{signal} $sleeper; kill $busy; wait $sleeper; echo $?"
     )
     status = {"TERM": "143", "KILL": "137", "INT": "0"}[signal]  # ignored in the background
