@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from fakeproc.profiles.cpu_sets import numbers_of
+from fakeproc.cpu_lists import numbers_of
 
 __all__ = ["BootParameters", "boot_parameters"]
 

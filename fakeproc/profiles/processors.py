@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from fakeproc.cpu_lists import as_list
 from fakeproc.defaults import MAX_CPUS
 from fakeproc.profiles.caches import Cache
-from fakeproc.profiles.cpu_sets import CpuCount, CpuSet, NodeCount, NodeSet, Numbers, as_list
+from fakeproc.profiles.cpu_sets import CpuCount, CpuSet, NodeCount, NodeSet, Numbers
 from fakeproc.profiles.errors import ContradictionError
 from fakeproc.profiles.fields import AddressBits, Register, Table
 

@@ -13,12 +13,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fakeproc.cpu_lists import as_list
 from fakeproc.defaults import MAX_CPUS, MAX_SEED
 from fakeproc.personality import SERIES_VERSION, VERSIONS, NetvscNames, Personality, personality
 from fakeproc.profiles.boot_parameters import BootParameters, boot_parameters
 from fakeproc.profiles.bus import MAX_RELID, Device, MonitorSlot, Subchannel, VMBus
 from fakeproc.profiles.caches import Cache
-from fakeproc.profiles.cpu_sets import as_list
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.profiles.fields import MAX_UPTIME_S, Counts, Rate, Table
 from fakeproc.profiles.interrupts import ARCH_ROWS, MAX_IRQ, ArchitectureRow, Gic, OtherIrq

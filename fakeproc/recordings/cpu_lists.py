@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakeproc.cpu_lists import numbers_of
+
 if TYPE_CHECKING:
     from fakeproc.recordings.tree import Recording
 
-__all__ = ["as_text", "cpus_at", "of_list", "of_mask"]
+__all__ = ["cpus_at", "of_list", "of_mask"]
 
 _MOST = 65_536  # the highest number in a list or mask that is believed
 
 
 def of_list(text: str) -> list[int]:
     """The numbers of a list, ascending.  Raises ValueError."""
-    numbers: set[int] = set()
-    for region in text.strip().split(","):
-        if not region:
-            continue
-        first, _, last = region.partition("-")
-        low, high = int(first), int(last or first)
-        if not 0 <= low <= high < _MOST:
-            raise ValueError(f"{region[:40]!r} is no range of CPUs")
-        numbers.update(range(low, high + 1))
-    return sorted(numbers)
+    numbers = sorted(set(numbers_of(text.strip())))
+    if numbers and numbers[-1] > _MOST:
+        raise ValueError(f"has a CPU {numbers[-1]}")
+    return numbers
 
 
 def of_mask(text: str) -> list[int]:
@@ -34,17 +30,6 @@ def of_mask(text: str) -> list[int]:
     digits = words[0] + "".join(word.zfill(8) for word in words[1:])
     mask = int(digits or "0", 16)
     return [number for number in range(mask.bit_length()) if mask >> number & 1]
-
-
-def as_text(numbers: list[int]) -> str:
-    """A list, as the kernel prints it."""
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and ranges[-1][1] + 1 == number:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ",".join(f"{low}-{high}" if low < high else f"{low}" for low, high in ranges)
 
 
 def cpus_at(recording: Recording, as_list: str, as_mask: str = "") -> list[int] | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fakeproc.cpu_lists import as_list
 from fakeproc.interrupts_table import Row, Table, TableError
-from fakeproc.recordings.cpu_lists import as_text, cpus_at
+from fakeproc.recordings.cpu_lists import cpus_at
 
 if TYPE_CHECKING:
     from fakeproc.recordings.findings import Findings
@@ -89,14 +90,14 @@ def _affinities(recording: Recording, number: int, online: list[int]) -> dict[st
     hint = cpus_at(recording, "", f"{top}/affinity_hint")
     found: dict[str, Any] = {}
     if affinity is not None:
-        found["affinity"] = as_text(affinity)
+        found["affinity"] = as_list(affinity)
     if effective is not None:
-        found["effective"] = as_text(effective)
+        found["effective"] = as_list(effective)
     elif affinity:
         chosen = [cpu for cpu in affinity if cpu in online] or online
         found["effective"] = chosen[0]
     if hint:
-        found["hint"] = as_text(hint)
+        found["hint"] = as_list(hint)
     node = recording.number(f"{top}/node")
     return found | ({} if node is None else {"node": node})
 

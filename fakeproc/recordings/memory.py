@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fakeproc.recordings.cpu_lists import as_text, cpus_at
+from fakeproc.cpu_lists import as_list
+from fakeproc.recordings.cpu_lists import cpus_at
 
 if TYPE_CHECKING:
     from fakeproc.recordings.findings import Findings
@@ -47,7 +48,7 @@ def _node(
     cpus = cpus_at(recording, f"{top}/cpulist", f"{top}/cpumap")
     if cpus is None:
         cpus = recording.numbered(top, "cpu")
-    node: dict[str, Any] = {"number": number, "cpus": as_text(sorted({*cpus} & {*present}))}
+    node: dict[str, Any] = {"number": number, "cpus": as_list(sorted({*cpus} & {*present}))}
     kib = _total(recording, f"{top}/meminfo")
     if kib is not None:
         node["kib"] = kib

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fakeproc.recordings.cpu_lists import as_text, cpus_at
+from fakeproc.cpu_lists import as_list
+from fakeproc.recordings.cpu_lists import cpus_at
 
 if TYPE_CHECKING:
     from fakeproc.recordings.findings import Findings
@@ -71,9 +72,9 @@ def cpus_of(
     online = [c for c in online or present if recording.number(f"{CPU}/cpu{c}/online") != 0]
     findings.found.append(f"{len(present)} CPUs, {len(online)} of them online")
     offline = sorted({*present} - {*online})
-    document: dict[str, Any] = {"possible": as_text(possible), "present": as_text(present)}
+    document: dict[str, Any] = {"possible": as_list(possible), "present": as_list(present)}
     if offline:
-        document["offline"] = as_text(offline)
+        document["offline"] = as_list(offline)
     document |= _processor(paragraphs, architecture, findings)
     document["groups"] = [_places(recording, present, architecture, findings)]
     document["caches"] = _caches(recording, present)
@@ -142,9 +143,9 @@ def _places(
     if all(core is None for core in cores.values()):
         findings.missing.append("the topology of the CPUs")
         findings.assumed.append("one package, and a core for each CPU")
-        return {"cpus": as_text(present)}
+        return {"cpus": as_list(present)}
     highest = max(core for core in cores.values() if core is not None)
-    place: dict[str, Any] = {"cpus": as_text(present), "core": []}
+    place: dict[str, Any] = {"cpus": as_list(present), "core": []}
     for core in cores.values():
         highest += core is None
         place["core"].append(highest if core is None else core)
@@ -186,7 +187,7 @@ def _caches(recording: Recording, present: list[int]) -> list[dict[str, Any]]:
             others = {other for _, others in taken.values() for other in others}
             if cpu not in others:
                 mine = sorted(({cpu, *sharers} & {*present}) - others)
-                taken[as_text(mine)] = (recording.number(f"{below}/id"), mine)
+                taken[as_list(mine)] = (recording.number(f"{below}/id"), mine)
     caches = []
     for key, shared in sorted(kinds.items(), key=lambda item: item[0]):
         _, nearness, its_type, kib, ways, line, sets, partition = key

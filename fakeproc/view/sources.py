@@ -11,6 +11,7 @@ from contextlib import suppress
 from fakeproc.access_record import Access, AccessRecord
 from fakeproc.api.files import Files
 from fakeproc.api.state import State
+from fakeproc.cpu_lists import numbers_of
 from fakeproc.interrupts_table import Table
 from fakeproc.view.snapshot import Cpu, Interrupt, Snapshot
 
@@ -61,9 +62,10 @@ class Source(ABC):
     def _listed(self, path: str) -> tuple[int, ...]:
         """The CPUs of a list file; none where it is not there."""
         try:
-            return _numbers(self.files.read(path))
+            text = self.files.read(path)
         except OSError:
             return ()
+        return tuple(numbers_of(text.strip("\n\0 ")))  # old kernels end it with a NUL
 
 
 class GuestSource(Source):
@@ -155,11 +157,3 @@ class ComputerSource(Source):
             cpus=self._cpus(present, frozenset(table.cpus)),
             interrupts=tuple(sorted(rows, key=lambda row: row.group == "architecture")),
         )
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    numbers: list[int] = []
-    for part in filter(None, text.strip("\n\0 ").split(",")):  # old kernels end it with a NUL
-        first, _, last = part.partition("-")
-        numbers += range(int(first), int(last or first) + 1)
-    return tuple(numbers)

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from errno import EAGAIN, EINVAL, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING
 
+from fakeproc.cpu_lists import numbers_of
 from fakeproc.files.host.moments import moment_of
 from fakeproc.files.host.words import (
     Action,
@@ -26,7 +27,6 @@ from fakeproc.files.host.words import (
     whole,
 )
 from fakeproc.machine import Machine
-from fakeproc.profiles.cpu_sets import numbers_of
 from fakeproc.protocol.classes import CLASS_GUIDS, HV_SOCK
 from fakeproc.timeline import SECOND
 
