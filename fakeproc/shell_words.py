@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
-__all__ = ["command_word", "shown"]
+__all__ = ["command_word", "no_mount", "shown"]
 
 _LONGEST = 4096  # characters of a word in a sentence: a whole path (PATH_MAX), and no more
 
@@ -18,6 +18,11 @@ def shown(word: str | os.PathLike[str]) -> str:
     if text and text.isprintable():
         return text
     return command_word(text)
+
+
+def no_mount(mountpoint: str | os.PathLike[str]) -> str:
+    """The sentence for a place where no guest is mounted."""
+    return f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')"
 
 
 def command_word(word: str | os.PathLike[str]) -> str:

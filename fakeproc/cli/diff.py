@@ -18,7 +18,7 @@ from fakeproc.cli.options import (
     read_journal,
     sentence,
 )
-from fakeproc.shell_words import shown
+from fakeproc.shell_words import no_mount, shown
 
 if TYPE_CHECKING:
     from fakeproc.api.state import State
@@ -63,7 +63,7 @@ def _state(which: str) -> State:
         except OSError as error:
             raise Failure(sentence(error)) from error
     if Path(which).is_dir():
-        raise BadInput(f"{shown(which)} is not a fakeproc mount (see 'fakeproc list')")
+        raise BadInput(no_mount(which))
     path, at, moment = which.rpartition("@")
     if not at or Path(which).exists():
         path, moment = which, ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fakeproc.cli.options import BadInput, Failure, example, mountpoint_argument, sentence
-from fakeproc.shell_words import shown
+from fakeproc.shell_words import no_mount
 
 __all__ = ["host"]
 
@@ -34,7 +34,7 @@ def host(mountpoint: str, file: str, command: tuple[str, ...]) -> None:
     """
     console = Path(mountpoint) / "host"
     if not (console / "state.json").is_file():
-        raise Failure(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
+        raise Failure(no_mount(mountpoint))
     names = sorted(path.name for path in console.iterdir())
     if file not in names:
         raise BadInput(f"host/ has no file {file!r}; it has: {', '.join(names)}")

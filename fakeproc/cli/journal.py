@@ -16,6 +16,7 @@ from fakeproc.cli.options import (
     read_journal,
     sentence,
 )
+from fakeproc.shell_words import no_mount
 
 __all__ = ["replay", "save"]
 
@@ -36,7 +37,7 @@ def save(mountpoint: str, output: str) -> None:
     try:
         text = (Path(mountpoint) / "host/journal").read_text()
         if not is_journal(text):
-            raise Failure(f"{mountpoint} is not a fakeproc mount (see 'fakeproc list')")
+            raise Failure(no_mount(mountpoint))
         if output == "-":
             click.echo(text, nl=False)
         else:

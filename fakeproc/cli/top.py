@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fakeproc.cli.options import Failure, complete_directory, example, not_empty, sentence
-from fakeproc.shell_words import shown
+from fakeproc.shell_words import no_mount
 
 __all__ = ["top"]
 
@@ -54,7 +54,7 @@ def top(mountpoint: str | None, interval: float, web: bool, port: int) -> None:
     """
     root = Path(mountpoint or "/").absolute()
     if mountpoint is not None and not (root / "host/state.json").is_file():
-        raise Failure(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
+        raise Failure(no_mount(mountpoint))
     try:
         from fakeproc.view.app import Top
     except ImportError as error:

@@ -16,7 +16,7 @@ import vl_convert
 from fakeproc.lab.cell import Result
 from fakeproc.lab.measures import MEASURES
 from fakeproc.lab.schema import Laboratory
-from fakeproc.lab.tables import KEYS, Mean, compared, means, read_cells
+from fakeproc.lab.tables import KEYS, Mean, compared, keys_of, means, read_cells
 
 __all__ = ["write"]
 
@@ -154,8 +154,7 @@ def _fairness(results: Sequence[Result]) -> dict[str, Any]:
     tools = len({result.cell.tool.name for result in results})
     header = alt.Header(labelAngle=0, labelAlign="left")
     rows = [
-        dict(zip(KEYS, _keys(result), strict=True))
-        | {measure: getattr(result.measures, measure) for measure in MEASURES}
+        keys_of(result) | {measure: getattr(result.measures, measure) for measure in MEASURES}
         for result in results
     ]
     chart = (
@@ -172,8 +171,3 @@ def _fairness(results: Sequence[Result]) -> dict[str, Any]:
     )
     spec: dict[str, Any] = chart.to_dict()
     return spec
-
-
-def _keys(result: Result) -> tuple[str, ...]:
-    cell = result.cell
-    return cell.machine.name, cell.kernel, cell.traffic.name, cell.tool.name

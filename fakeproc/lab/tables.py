@@ -18,7 +18,7 @@ from fakeproc.lab.cell import Result
 from fakeproc.lab.measures import MEASURES
 from fakeproc.lab.schema import Expectation
 
-__all__ = ["KEYS", "Mean", "broken", "compared", "means", "read_cells", "write"]
+__all__ = ["KEYS", "Mean", "broken", "compared", "keys_of", "means", "read_cells", "write"]
 
 KEYS = ("machine", "kernel", "traffic", "tool")
 
@@ -44,7 +44,8 @@ class Mean:
         return f"{self.value:.3g}" if not self.margin else f"{self.value:.3g} ± {self.margin:.2g}"
 
 
-def _keys(result: Result) -> dict[str, str]:
+def keys_of(result: Result) -> dict[str, str]:
+    """What a cell is of, by the names in `KEYS`: the seed apart, its experiment."""
     cell = result.cell
     return {
         "machine": cell.machine.name,
@@ -60,13 +61,13 @@ def write(results: Sequence[Result], directory: Path) -> None:
     _write(
         directory / "cells.csv",
         [*KEYS, "seed", *MEASURES],
-        (_keys(it) | {"seed": it.cell.seed} | asdict(it.measures) for it in results),
+        (keys_of(it) | {"seed": it.cell.seed} | asdict(it.measures) for it in results),
     )
     _write(
         directory / "samples.csv",
         [*KEYS, "seed", "time_s", "cpu", "interrupts"],
         (
-            _keys(it)
+            keys_of(it)
             | {"seed": it.cell.seed, "time_s": sample.time_s, "cpu": cpu, "interrupts": count}
             for it in results
             for sample in it.samples
@@ -76,7 +77,7 @@ def write(results: Sequence[Result], directory: Path) -> None:
     _write(
         directory / "costs.csv",
         [*KEYS, "seed", "cpu_s"],
-        (_keys(it) | {"seed": it.cell.seed, "cpu_s": f"{it.cpu_s:.3f}"} for it in results),
+        (keys_of(it) | {"seed": it.cell.seed, "cpu_s": f"{it.cpu_s:.3f}"} for it in results),
     )
 
 
@@ -123,7 +124,7 @@ def broken(expectation: Expectation, results: Iterable[Result]) -> list[str]:
     """A sentence for each cell in which an expectation does not hold."""
     said = []
     for result in results:
-        keys = _keys(result)
+        keys = keys_of(result)
         meant = all(getattr(expectation, key) in (None, keys[key]) for key in KEYS)
         value = asdict(result.measures)[expectation.measure]
         low, high = expectation.at_least, expectation.at_most

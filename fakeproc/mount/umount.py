@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fakeproc.mount import mountpoints, registry
 from fakeproc.mount.mountinfo import Mount, is_stale, mounts_at, unmount
 from fakeproc.mount.processes import PATIENCE, Process, end
-from fakeproc.shell_words import command_word, shown
+from fakeproc.shell_words import command_word, no_mount, shown
 
 __all__ = ["Ended", "NotMountedError", "end_mount"]
 
@@ -66,6 +66,6 @@ def _check_there_is_something_to_end(mountpoint: Path, mounts: list[Mount]) -> N
                 f"{shown(mountpoint)} is a part of the mount on {shown(mountpoint.parent)}; "
                 f"end it with: fakeproc umount {command_word(mountpoint.parent)}"
             )
-        raise NotMountedError(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
+        raise NotMountedError(no_mount(mountpoint))
     if not all(mount.may_be_unmounted for mount in mounts):
         raise NotMountedError(f"{shown(mountpoint)} is mounted by another user")

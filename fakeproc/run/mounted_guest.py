@@ -9,7 +9,7 @@ from fakeproc.mount import registry
 from fakeproc.mount.mountinfo import is_stale, mounts_at
 from fakeproc.run.namespace import join
 from fakeproc.run.signals import Mask
-from fakeproc.shell_words import command_word, shown
+from fakeproc.shell_words import command_word, no_mount, shown
 
 if TYPE_CHECKING:
     from fakeproc.mount.processes import Process
@@ -58,7 +58,7 @@ class MountedGuest(Guest):
                 f"clear it with: fakeproc umount {command_word(mountpoint)}"
             )
         if not is_here and (entry is None or not entry.is_alive()):
-            raise GuestError(f"{shown(mountpoint)} is not a fakeproc mount (see 'fakeproc list')")
+            raise GuestError(no_mount(mountpoint))
         super().__init__(mountpoint, mountpoint.name if entry is None else entry.profile)
         # It may be the private guest of another run, which only that run sees mounted.
         self._elsewhere = None if is_here or entry is None else entry.process

@@ -24,7 +24,6 @@ __all__ = ["HeatMap"]
 _NAME = 22  # characters of a row's label and name
 _LABEL = _NAME + 7  # and of what it counts on all CPUs together
 _HEAD = 3  # lines above the rows: places, CPUs, what all rows count together
-_RAMP = " .:-=+*#%@"  # without colours, and in the middle of a number, how hot it is
 _HEAT = ("", "#1c3d5a", "#20639b", "#3caea3", "#f6d55c", "#f29f4b", "#ed553b", "#c4161c")
 _HOTTEST = 6.0  # powers of ten a second: what is reddest
 
@@ -64,9 +63,6 @@ class HeatMap(ScrollView, can_focus=True):
     """
 
     DEFAULT_CSS = "HeatMap { height: 1fr; }"
-
-    class Selected(Message):
-        """Another cell is selected."""
 
     class Moved(Message):
         """The selected interrupt is wanted on the selected CPU."""
@@ -166,7 +162,6 @@ class HeatMap(ScrollView, can_focus=True):
             Region(left, self._at[0], CELL + _LABEL, 1 + _HEAD), animate=False, force=True
         )
         self.refresh()
-        self.post_message(self.Selected())
 
     def on_key(self, event: events.Key) -> None:
         """Move the selection."""
@@ -277,7 +272,7 @@ def _cell(value: float, column: Column, *, here: bool, cursor: bool) -> list[Seg
     if not column.online:
         return [Segment(f"{'off':>{CELL - 1}} ", Style(dim=True, reverse=cursor))]
     level = heat(value)
-    text = number(value) or _RAMP[0]
+    text = number(value)
     mark = ">" if here else " "
     colour = _HEAT[level]
     style = Style(
