@@ -56,6 +56,7 @@ class Link:
     mtu_range: tuple[int, int] = (68, 65535)
     flags: int = IFF_UP | IFF_BROADCAST | IFF_MULTICAST
     speed: int | None = None  # None: its driver has no `get_link_ksettings`
+    num_tx_queues: int = 1  # that are allocated, however few are in use
     packets: Callable[[], int] = _no_packets
 
 
@@ -65,8 +66,9 @@ class NetQueue(Kobject):
     `cpus` is its mask of RPS or XPS; `flows` is the size of its flow table.
     """
 
-    def __init__(self, direction: str, number: int, kset: Kobject) -> None:
-        super().__init__(f"{direction}-{number}", kset)
+    def __init__(self, direction: str, number: int, device: NetDevice) -> None:
+        super().__init__(f"{direction}-{number}", device.queues_kset)
+        self.device = device
         self.direction = direction
         self.cpus = 0
         self.flows = 0
@@ -91,6 +93,11 @@ class NetDevice(Device):
         self.master: NetDevice | None = None  # the interface that it carries the traffic of
         # What the driver does about another MTU, beside noting it.
         self.changes_mtu: Callable[[], Sleeper[None]] | None = None
+
+    @property
+    def is_multiqueue(self) -> bool:
+        """`netif_is_multiqueue`: its driver can send through more than one queue."""
+        return self.properties.num_tx_queues > 1
 
     @property
     def is_running(self) -> bool:
@@ -169,7 +176,7 @@ class Net:
         """`netif_set_real_num_queues`: as many queues each way, those beyond go."""
         for direction, queues in device.queues.items():
             while len(queues) < number:
-                queue = NetQueue(direction, len(queues), device.queues_kset)
+                queue = NetQueue(direction, len(queues), device)
                 queue.link()
                 queues.append(queue)
                 self._uevents.emit("add", f"/{queue.path}", "queues")

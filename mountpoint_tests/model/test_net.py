@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EINVAL, EOPNOTSUPP, EOVERFLOW
+from errno import EINVAL, ENOENT, EOPNOTSUPP, EOVERFLOW
 
 import pytest
 
@@ -77,6 +77,10 @@ def test_an_adapter_is_found_by_its_interface_and_the_interface_by_its_adapter(m
         ("type", "1\n", "772\n"),
         ("phys_port_id", EOPNOTSUPP, EOPNOTSUPP),
         ("uevent", "INTERFACE=eth0\nIFINDEX=2\n", "INTERFACE=lo\nIFINDEX=1\n"),
+        ("queues/rx-0/rps_cpus", "00\n", "00\n"),
+        ("queues/tx-0/xps_cpus", "00\n", ENOENT),
+        ("queues/tx-0/traffic_class", "0\n", ENOENT),
+        ("queues/tx-0/tx_maxrate", "0\n", "0\n"),
     ],
 )
 def test_an_interface_says_what_it_is(machine, file, eth0, lo):
@@ -110,6 +114,7 @@ def test_an_interface_has_a_queue_each_way_for_each_channel(machine):
         ("queues/rx-7/rps_flow_cnt", "-1", EINVAL),
         ("queues/tx-7/xps_cpus", "ff", "ff\n"),
         ("queues/tx-7/xps_cpus", "g", EINVAL),
+        ("queues/tx-7/tx_maxrate", "100", EOPNOTSUPP),
         ("mtu", "9000", "9000\n"),
         ("mtu", "0x2000", "8192\n"),
         ("mtu", "67", EINVAL),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOENT
+from errno import EINVAL, ENOENT, EOPNOTSUPP
 from typing import NamedTuple
 
 from fakeproc.files.subjects import mask_line
@@ -61,28 +61,42 @@ def rps_flow_cnt_store(it: QueueOf, data: bytes) -> None:
     it.queue.flows = 1 << (count - 1).bit_length() if count else 0
 
 
+def _of_many(it: QueueOf) -> NetQueue:
+    """The queue; OSError ENOENT where its interface has but one to send through."""
+    if not it.queue.device.is_multiqueue:
+        raise OSError(ENOENT, f"{it.queue.device.name} sends through one queue")
+    return it.queue
+
+
 @TX.show
 def xps_cpus_show(it: QueueOf) -> str:
-    """The CPUs that send through this queue."""
-    return mask_line(it.kernel, it.queue.cpus)
+    """The CPUs that send through this queue; OSError ENOENT where it is the only one."""
+    return mask_line(it.kernel, _of_many(it).cpus)
 
 
 @TX.store
 def xps_cpus_store(it: QueueOf, data: bytes) -> None:
-    """`netif_set_xps_queue`; OSError EINVAL for no mask."""
-    it.queue.cpus = parse_mask(data, it.kernel.cpus.nr_cpu_ids) & it.kernel.cpus.possible
+    """`netif_set_xps_queue`; OSError EINVAL for no mask, ENOENT where it is the only queue."""
+    _of_many(it).cpus = parse_mask(data, it.kernel.cpus.nr_cpu_ids) & it.kernel.cpus.possible
 
 
 @TX.show
-def traffic_class_show(_it: QueueOf) -> str:
-    """OSError ENOENT: there are no traffic classes."""
-    raise OSError(ENOENT, "the interface has no traffic classes")
+def traffic_class_show(it: QueueOf) -> str:
+    """Class 0, the only one; OSError ENOENT where this is the only queue."""
+    _of_many(it)
+    return "0\n"
 
 
 @TX.show
 def tx_maxrate_show(_it: QueueOf) -> str:
     """Mb/s; 0: without a limit."""
     return "0\n"
+
+
+@TX.store
+def tx_maxrate_store(_it: QueueOf, _data: bytes) -> None:
+    """OSError EOPNOTSUPP: no driver here has `ndo_set_tx_maxrate`."""
+    raise OSError(EOPNOTSUPP, "the driver cannot limit a queue")
 
 
 @TX.show

@@ -181,11 +181,11 @@ class PciBus(Bus[PciFunction]):
             self._irqs.request(desc, device.vector(index))
             device.descs.append(desc)
         if device.model.network:
-            device.drvdata = self._interface(device)
+            device.drvdata = self._interface(device, queues)
             self._net.register(device.drvdata, queues)
         yield from ()
 
-    def _interface(self, function: PciFunction) -> NetDevice:
+    def _interface(self, function: PciFunction, queues: int) -> NetDevice:
         """`mlx5e_create_netdev`, `mana_probe_port`: under the name that udev gives it at once.
 
         systemd names it by its domain and by the number of its slot, which on
@@ -194,6 +194,7 @@ class PciBus(Bus[PciFunction]):
         link = Link(
             function.bridge.mac_address,
             speed=FUNCTION_SPEED,
+            num_tx_queues=queues,
             packets=lambda: sum(desc.total for desc in function.descs[1:]),
         )
         return self._net.alloc(f"enP{function.domain}s1", function, link)

@@ -98,6 +98,7 @@ class Netvsc(SimpleDriver):
             adapter.address,
             mtu_range=(68, 65521),  # NETVSC_MTU_MIN, NETVSC_MTU less an Ethernet header
             speed=adapter.speed,
+            num_tx_queues=VRSS_CHANNEL_MAX,
             packets=lambda: sum(channel.interrupts for channel in device.channels),
         )
         net = self._net.alloc(reserved or "eth%d", device, link)
