@@ -27,11 +27,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from errno import errorcode
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from fakeproc.access_record import escaped, unescaped
 from fakeproc.defaults import ClockKind
+from fakeproc.errno_names import errno_name, errno_of
 from fakeproc.timeline import SECOND
 
 __all__ = [
@@ -134,8 +134,14 @@ class Entry:
             unescaped(path).decode(errors="surrogateescape"),
             unescaped(data),
             int(outcome) if outcome.isdigit() else None,
-            "" if outcome.isdigit() or outcome == "…" else outcome,
+            "" if outcome.isdigit() or outcome == "…" else _errno(outcome),
         )
+
+
+def _errno(name: str) -> str:
+    """An errno as we write it today, whichever of its names was written."""
+    number = errno_of(name)
+    return name if number is None else errno_name(number)
 
 
 def in_seconds(instant: int) -> str:
@@ -185,7 +191,7 @@ class Journal:
         try:
             yield kept
         except OSError as error:
-            kept.error = errorcode.get(error.errno or 0, str(error.errno))
+            kept.error = errno_name(error.errno)
             raise
         finally:
             self._under_way -= 1

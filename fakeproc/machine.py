@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fakeproc.access_record import AccessRecord
 from fakeproc.agenda import Agenda, Planned
+from fakeproc.errno_names import errno_name
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
 from fakeproc.host.hypervisor import Host
@@ -214,5 +214,5 @@ class Machine:
         self._note(f"open of {path} for writing refused: {why}", error)
 
     def _note(self, what: str, error: OSError) -> None:
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        name = errno_name(error.errno)
         self.kernel.log.say(f"fakeproc: {what} ({name})", KERN_NOTICE)

@@ -12,10 +12,10 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from errno import errorcode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fakeproc.access_record import escaped
+from fakeproc.errno_names import errno_name
 from fakeproc.journal import in_seconds
 from fakeproc.play.moments import in_time
 from fakeproc.play.names import PlayError, expand, idle_cpus, state_of
@@ -144,7 +144,7 @@ class Player:
         try:
             text = self.target.read(f"/{path}")
         except OSError as error:
-            name = errorcode.get(error.errno or 0, str(error.errno))
+            name = errno_name(error.errno)
             if step.errno != name:
                 raise _failure(moment, f"reading {path} gave {name}") from error
             return

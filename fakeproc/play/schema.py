@@ -25,13 +25,13 @@ equals = "3"
 
 from __future__ import annotations
 
-import errno as errnos
 import re
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fakeproc.defaults import MAX_CPUS, MAX_SEED, ClockKind
+from fakeproc.errno_names import errno_name, errno_of
 
 __all__ = ["MAX_STEPS", "Count", "Needs", "Scenario", "Step"]
 
@@ -106,9 +106,12 @@ class Step(_Table):
     @field_validator("errno")
     @classmethod
     def _known_errno(cls, name: str | None) -> str | None:
-        if name is not None and name not in errnos.errorcode.values():
+        if name is None:
+            return None
+        number = errno_of(name)
+        if number is None:
             raise ValueError(f"{name!r} is no errno")
-        return name
+        return errno_name(number)
 
     @field_validator("matches")
     @classmethod

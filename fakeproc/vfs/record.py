@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from fakeproc.access_record import Access, Operation
+from fakeproc.errno_names import errno_name
 from fakeproc.timeline import SECOND
 from fakeproc.vfs.open_files import OpenFile
 
@@ -99,7 +100,7 @@ def _noting(
     except BaseException as error:
         code = getattr(error, "errno", None) or errno.EIO
         if not looks or code == errno.ENOENT:
-            _note(file_system, name, path, arguments, errno.errorcode.get(code, str(code)))
+            _note(file_system, name, path, arguments, errno_name(code))
         raise
 
 

@@ -61,6 +61,15 @@ def test_the_nth_write_ends_with_an_errno_and_changes_nothing(fault, answers) ->
         assert f"write of '3' to {AFFINITY} refused: the fault 'ENOSPC'" in machine.log()
 
 
+def test_a_fault_has_the_kernels_name_for_its_errno() -> None:
+    machine = guest(f"write {AFFINITY.lstrip('/')} EOPNOTSUPP")
+    assert write(machine, AFFINITY, "3") == errno.errorcode[errno.EOPNOTSUPP]
+    assert "(EOPNOTSUPP)" in machine.log()
+    text = machine.read("/host/journal")
+    assert "\tEOPNOTSUPP\t" in text
+    assert str(Saved.parse(text.replace("EOPNOTSUPP\t", "ENOTSUP\t"))) == text
+
+
 def test_a_path_through_links_is_meant_as_well() -> None:
     machine = guest(f"write sys/bus/vmbus/devices/{NIC}/channels/19/cpu EAGAIN")
     assert write(machine, CPU, "3") == "EAGAIN"

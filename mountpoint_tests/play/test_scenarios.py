@@ -110,6 +110,12 @@ def test_an_expectation_that_fails_names_the_step_and_what_came(text: str, sente
         Player(parse(step(text), "s"), fakeproc.Machine()).play()
 
 
+@pytest.mark.parametrize("name", ["EOPNOTSUPP", "ENOTSUP"])
+def test_an_errno_may_have_the_kernels_name_or_pythons(name: str) -> None:
+    text = step(f'read = "sys/class/net/eth0/phys_port_id"\nerrno = "{name}"')
+    Player(parse(text, "s"), fakeproc.Machine()).play()
+
+
 UNPLAYABLE = [
     ('read = "proc/irq/{disk.irq}/node"', "the scenario gives no such name"),
     ('read = "proc/irq/{nic.60.irq}/node"', "the device has 8 channels"),

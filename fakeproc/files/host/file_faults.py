@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fakeproc.errno_names import errno_of
 from fakeproc.files.host.moments import at_command, path_of
 from fakeproc.files.host.words import at_most, decimal, quoted, whole
 from fakeproc.path_faults import PathFault
@@ -20,7 +20,6 @@ __all__ = ["file_fault"]
 MOST_REQUESTS = 1 << 32
 LONGEST_DELAY = 1e6  # seconds
 MOST_BYTES = 1 << 30
-_NUMBERS = {name: number for number, name in errno.errorcode.items()}
 
 
 def file_fault(machine: Machine, words: list[str]) -> Action:
@@ -51,9 +50,9 @@ def file_fault(machine: Machine, words: list[str]) -> Action:
         case ["with", *planned]:
             at_command(machine, planned)  # refused now, where it is wrong
             fault.begin = partial(_plan, machine, planned)
-        case [name, *rest] if name in _NUMBERS:
+        case [name, *rest] if (number_of_error := errno_of(name)) is not None:
             at_most(rest, 0)
-            fault.error = _NUMBERS[name]
+            fault.error = number_of_error
         case [name, *_]:
             raise ValueError(f"{quoted(name)} is none of: an errno, late, short, hang, with")
     return lambda: machine.path_faults.arm(fault)
