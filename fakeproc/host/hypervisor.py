@@ -26,6 +26,7 @@ from fakeproc.host.faults import Fault, Faults
 from fakeproc.host.plan import TrafficPlan
 from fakeproc.host.sources import Sources
 from fakeproc.protocol.messages import (
+    CONFIDENTIAL_SINCE,
     Adapter,
     AdapterQuery,
     AllOffersDelivered,
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
 __all__ = ["Host", "Latency"]
 
 MESSAGE_VP = 0  # VMBUS_CONNECT_CPU: every control message goes there
-CONFIDENTIAL_SINCE = (6, 0)  # VERSION_WIN_COPPER: the first with a confidential VMBus
 ADAPTER_SPEED = 10_000  # Mb/s: a virtual switch without a limit
 REFUSED = 1  # a status that is not 0
 

@@ -12,6 +12,7 @@ from fakeproc.profiles.cpu_sets import Cpu
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.profiles.fields import Counts, Rate, Register, Table, TrafficKind
 from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.protocol.messages import CONFIDENTIAL_SINCE, CONNECTIONS_SINCE
 
 __all__ = ["MAX_RELID", "Device", "MonitorSlot", "Subchannel", "VMBus"]
 
@@ -121,12 +122,12 @@ class VMBus(Table):
     @model_validator(mode="after")
     def _check(self) -> VMBus:
         encrypted = [at for at, device in enumerate(self.devices) if device.encrypted]
-        if encrypted and not (self.confidential and self.version >= (6, 0)):
+        if encrypted and not (self.confidential and self.version >= CONFIDENTIAL_SINCE):
             raise ContradictionError(
                 ("devices", encrypted[0], "encrypted"),
                 "only a confidential VMBus has it, on protocol 6.0",
             )
-        if self.connections > 1 and self.version < (5, 0):
+        if self.connections > 1 and self.version < CONNECTIONS_SINCE:
             raise ContradictionError(
                 ("connections",), f"protocol {self.protocol} has one connection, 5.0 has several"
             )

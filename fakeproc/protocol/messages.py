@@ -15,6 +15,8 @@ from typing import ClassVar, Protocol, TypeAlias
 from uuid import UUID
 
 __all__ = [
+    "CONFIDENTIAL_SINCE",
+    "CONNECTIONS_SINCE",
     "Adapter",
     "AdapterQuery",
     "AllOffersDelivered",
@@ -51,6 +53,8 @@ __all__ = [
 ]
 
 ProtocolVersion: TypeAlias = tuple[int, int]  # major, minor
+CONNECTIONS_SINCE: ProtocolVersion = (5, 0)  # VERSION_WIN10_V5: a guest may have several
+CONFIDENTIAL_SINCE: ProtocolVersion = (6, 0)  # VERSION_WIN_COPPER: the VMBus may be confidential
 
 
 class HvStatus(IntEnum):

@@ -198,7 +198,7 @@ def cpu_command(machine: Machine, words: list[str]) -> Action:
 def power_command(machine: Machine, words: list[str]) -> Action:
     """`hibernate`: be switched off, and resume."""
     if words != ["hibernate"]:
-        raise ValueError("it is not: hibernate")
+        raise ValueError("the only command here is hibernate")
 
     def hibernate() -> Sleeper[None]:
         if not machine.profile.vmbus.hibernation:
