@@ -32,6 +32,8 @@ class Version:
     row_needs_action: bool  # else a row with a count stays when its action goes
     counts_tlb_in_intr: bool  # whether `intr` sums every row of the architecture
     unsettable_affinity_errno: int
+    has_cleanup_vector: bool  # x86: one vector of each CPU frees those of before a move
+    retries_migration: bool  # an interrupt that finds no vector in its mask goes to any CPU
     # CPUs
     boot_cpu_has_target: bool  # cpu0/hotplug/target is not 0 before its first move
     bool_takes_enable: bool  # kstrtobool: e(nable) and d(isable)
@@ -62,6 +64,8 @@ V6_1 = Version(
     row_needs_action=False,
     counts_tlb_in_intr=False,
     unsettable_affinity_errno=EIO,
+    has_cleanup_vector=True,
+    retries_migration=False,
     boot_cpu_has_target=False,
     bool_takes_enable=False,
     cpu0_hotplug=True,
@@ -76,6 +80,8 @@ V6_1 = Version(
 )
 V6_10 = replace(
     V6_1,
+    has_cleanup_vector=False,  # v6.6, "Replace IRQ_MOVE_CLEANUP_VECTOR with a timer"
+    retries_migration=True,  # v6.10, "Retry with cpu_online_mask when migration fails"
     cpu0_hotplug=False,  # v6.5, "x86/smp: Make CPU0 not hotpluggable"
     boot_cpu_has_target=True,  # by v6.12
     smt_takes_number=True,  # v6.6, commit 7f48405c3c34

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.irq.apic import ApicChip, nr_irqs_at_boot
+from fakeproc.guest.irq.apic import ApicChip, SimpleChip, has_vectors, nr_irqs_at_boot
 from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.irq.pic import LEGACY_IRQS
+from fakeproc.guest.irq.vector import VectorDomain, vectors_of_a_cpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
+    from fakeproc.guest.irq.one_cpu import OneCpuChip
+    from fakeproc.guest.log import KernelLog
     from fakeproc.personality import Version
     from fakeproc.profiles.schema import Profile
 
@@ -49,11 +52,26 @@ class Architecture(ABC):
 
     ipi_rows: dict[str, str]  # what calls a function elsewhere, and what wakes
     boot_cpu_unplugs: bool
-    other_chip: type[ApicChip | GicChip]  # steers what is not the VMBus's
     has_hotplug_smt: bool  # CONFIG_HOTPLUG_SMT
     has_machinecheck: bool  # a device for each CPU, which comes and goes
     _irqs: IrqCore
     _message_irq: IrqDesc | None = None
+
+    def __init__(self) -> None:
+        self._chips: dict[str, OneCpuChip] = {}
+
+    def chip(self, name: str) -> OneCpuChip:
+        """The chip of that name: it steers interrupts that are not the VMBus's."""
+        if name not in self._chips:
+            self._chips[name] = self._make_chip(name)
+        return self._chips[name]
+
+    @abstractmethod
+    def _make_chip(self, name: str) -> OneCpuChip:
+        """A chip of that name."""
+
+    def check_cpu_can_go(self, cpu: int, log: KernelLog) -> None:  # noqa: B027 - arm64's GIC can
+        """`__cpu_disable`; raises OSError where the interrupts of the CPU have nowhere to go."""
 
     @abstractmethod
     def nr_irqs(self) -> int:
@@ -127,20 +145,32 @@ class X86(Architecture):
     vmbus_row = "HYP"
     has_hotplug_smt = True
     has_machinecheck = True
-    other_chip = ApicChip
 
     def __init__(
-        self, accounting: Accounting, profile: Profile, cpus: Cpus, *, boot_cpu_unplugs: bool
+        self, accounting: Accounting, profile: Profile, version: Version, cpus: Cpus
     ) -> None:
+        super().__init__()
         self._accounting = accounting
         self._cpus = cpus
-        self.boot_cpu_unplugs = boot_cpu_unplugs
+        self.boot_cpu_unplugs = profile.boot_parameters.cpu0_hotplug and version.cpu0_hotplug
         # An old host sends a timer's expiry as a message, which counts on HYP.
         self.timer_row = "HVS" if profile.stimer_direct else "HYP"
         if not profile.hyperv:
             self.timer_row = "LOC"  # the local APIC's own timer
         self._pic = profile.pic  # Generation 1 has one, and its 16 interrupts
         self._gsi_top = profile.io_apic_inputs
+        size = vectors_of_a_cpu(pic=profile.pic, cleanup_vector=version.has_cleanup_vector)
+        self.vectors = VectorDomain(cpus, size)
+
+    def _make_chip(self, name: str) -> OneCpuChip:
+        """Most come by a vector of the local APIC."""
+        if has_vectors(name):
+            return ApicChip(name, self.vectors, self._cpus)
+        return SimpleChip(name)
+
+    def check_cpu_can_go(self, cpu: int, log: KernelLog) -> None:
+        """`native_cpu_disable`; raises OSError ENOSPC."""
+        self.vectors.check_cpu_can_go(cpu, log)
 
     def nr_irqs(self) -> int:
         """`arch_probe_nr_irqs`."""
@@ -191,7 +221,6 @@ class Arm64(Architecture):
     boot_cpu_unplugs = True
     has_hotplug_smt = False
     has_machinecheck = False
-    other_chip = GicChip
 
     NR_IRQS = 64  # with sparse IRQs; it grows
     IPIS = 8  # numbers 1 to 8 belong to the IPIs
@@ -200,10 +229,15 @@ class Arm64(Architecture):
     _vmbus: IrqDesc | None = None
 
     def __init__(self, accounting: Accounting, profile: Profile, cpus: Cpus) -> None:
+        super().__init__()
         self._accounting = accounting
         self._cpus = cpus
         self._profile = profile
         self._gic = profile.gic
+
+    def _make_chip(self, name: str) -> OneCpuChip:
+        """The GIC, or the ITS behind it."""
+        return GicChip(name)
 
     def nr_irqs(self) -> int:
         """NR_IRQS, whatever there is."""
@@ -216,7 +250,7 @@ class Arm64(Architecture):
     def start(self, irqs: IrqCore) -> None:
         """The IPIs, the timer and the VMBus, but for what the profile describes itself."""
         super().start(irqs)
-        chip = GicChip("GICv3")
+        chip = self.chip("GICv3")
         listed = {irq.irq: irq for irq in self._profile.irqs}
         for number in range(self.IPIS):
             if number + 1 not in listed:
@@ -235,7 +269,7 @@ class Arm64(Architecture):
             desc.due = lambda _desc: self._accounting.due()
 
     def _per_cpu(
-        self, irqs: IrqCore, chip: GicChip, numbers: tuple[int, int], trigger: str, name: str
+        self, irqs: IrqCore, chip: OneCpuChip, numbers: tuple[int, int], trigger: str, name: str
     ) -> IrqDesc:
         desc = irqs.create(chip, numbers[1], numbers[0])
         desc.trigger, desc.settable = trigger, False
@@ -288,5 +322,4 @@ def architecture(
     """The architecture of a profile, as a kernel version knows it."""
     if profile.architecture == "arm64":
         return Arm64(accounting, profile, cpus)
-    asked_for = profile.boot_parameters.cpu0_hotplug
-    return X86(accounting, profile, cpus, boot_cpu_unplugs=asked_for and version.cpu0_hotplug)
+    return X86(accounting, profile, version, cpus)

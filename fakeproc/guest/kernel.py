@@ -20,10 +20,8 @@ from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
 from fakeproc.guest.dmi import dmi_id_init
 from fakeproc.guest.hv.interrupt_path import extra_cost
 from fakeproc.guest.hv.vmbus import Vmbus
-from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.irq.core import IrqCore
 from fakeproc.guest.irq.cpu_migration import CpuMigration
-from fakeproc.guest.irq.gic import GicChip
 from fakeproc.guest.irq.pic import legacy_irqs
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
@@ -117,7 +115,9 @@ class Kernel:
         self.nodes = node_dev_init(self.devices, self.cpus)
         timeline.finish(processor_driver(self.devices, self.cpu_bus))
         self.dmi = dmi_id_init(self.devices, profile)
-        migration = CpuMigration(self.irqs, self.cpus)
+        migration = CpuMigration(
+            self.irqs, self.cpus, self.log, retries=self.personality.version.retries_migration
+        )
         self.hotplug = Hotplug(
             self.cpus,
             self.devices,
@@ -146,6 +146,7 @@ class Kernel:
         hotplug.setup_state(
             "clockevents/hyperv/stimer:starting", self._host.start_timer, self._stop_timer
         )
+        hotplug.setup_state("cpu:teardown", teardown=self._check_cpu_can_go)
         hotplug.setup_state("irq/affinity:online", migration.cpu_online)
         caches = CacheInfo(self.devices, self.cpu_bus, self.cpus)
         hotplug.setup_state("base/cacheinfo:online", caches.online, caches.offline)
@@ -155,6 +156,11 @@ class Kernel:
         if self.architecture.has_machinecheck:
             checks = Machinecheck(self.devices, self.cpus)
             hotplug.setup_state("x86/mce:online", checks.online, checks.offline)
+
+    def _check_cpu_can_go(self, cpu: int) -> Sleeper[None]:
+        """The beginning of `take_cpu_down`; raises OSError."""
+        self.architecture.check_cpu_can_go(cpu, self.log)
+        yield from ()
 
     def _stop_accounting(self, cpu: int) -> Sleeper[None]:
         """`sched_cpu_dying`: from now on the CPU has no tick, and is charged for nothing."""
@@ -208,10 +214,8 @@ class Kernel:
         return f"{kernel.uname_release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
 
     def _request_other_irqs(self) -> None:
-        make = self.architecture.other_chip
-        chips: dict[str, GicChip | ApicChip] = {}
         for wanted in self.profile.irqs:
-            chip = chips.setdefault(wanted.chip, make(wanted.chip))
+            chip = self.architecture.chip(wanted.chip)
             desc = self.irqs.create(chip, wanted.hwirq, wanted.irq)
             desc.flow_name, desc.trigger, desc.node = wanted.flow, wanted.trigger, wanted.node
             desc.settable = wanted.settable and not wanted.per_cpu
@@ -228,11 +232,21 @@ class Kernel:
             self.architecture.described(desc)
             if wanted.affinity is not None:
                 desc.affinity, desc.affinity_set = cpu_mask(wanted.affinity), True
+            self._activate(desc)
         if self.profile.pic:
-            legacy_irqs(self.irqs)
+            legacy_irqs(self.irqs, self.architecture.chip)
         for wanted in self.profile.irqs:
             if wanted.directory is not None:
                 self.irqs.descs[wanted.irq].in_proc = wanted.directory
+
+    def _activate(self, desc: IrqDesc) -> None:
+        """The end of `request_irq`; who is refused lets it be."""
+        if desc.actions and not desc.per_cpu:
+            try:
+                desc.chip.activate(desc)
+            except OSError as error:
+                self.log.say(f"fakeproc: IRQ {desc.irq} cannot be requested: {error.strerror}")
+                desc.actions.clear()
 
     def restore_counts(self) -> None:
         """Let the guest have run as long, and counted as much, as its profile says.

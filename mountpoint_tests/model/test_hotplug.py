@@ -499,6 +499,16 @@ actions = ["i8042"]
 affinity = [6]
 effective = 6
 
+# Each CPU of the recorded machine has a queue: vectors decide between CPUs 6 and 7.
+[[irqs]]
+irq = 13
+chip = "PCI-MSI"
+hwirq = 1
+actions = ["nvme0q2"]
+affinity = [6]
+effective = 6
+managed = true
+
 [arch]
 """
 

@@ -48,6 +48,24 @@ class IrqChip(ABC):
     def effective_affinity(self, desc: IrqDesc) -> int:
         """The CPUs that the interrupt is really steered to."""
 
+    def alloc(self, desc: IrqDesc) -> None:  # noqa: B027 - most chips keep nothing
+        """`irq_domain_ops.alloc`: the descriptor is new, and nobody has requested it."""
+
+    def free(self, desc: IrqDesc) -> None:  # noqa: B027
+        """`irq_domain_ops.free`: the descriptor goes."""
+
+    def activate(self, desc: IrqDesc) -> None:  # noqa: B027
+        """`irq_domain_ops.activate`: take what it needs to come; raises OSError without that."""
+
+    def deactivate(self, desc: IrqDesc) -> None:  # noqa: B027
+        """`irq_domain_ops.deactivate`: give that back."""
+
+    def acknowledge(self, desc: IrqDesc) -> None:  # noqa: B027
+        """`irq_ack`: it has come to the CPU that it is steered to."""
+
+    def force_complete_move(self, desc: IrqDesc) -> None:  # noqa: B027
+        """`irq_force_complete_move`: do not wait for it to come; a CPU goes."""
+
 
 def _nothing_due(_desc: IrqDesc) -> None:
     """Nobody raises the interrupt but one call at a time."""
@@ -156,6 +174,7 @@ class IrqCore:
             self._free_from[floor] = irq + 1
         desc = IrqDesc(irq, chip, hwirq, self.default_affinity, due=self.due)
         self.descs[irq] = desc
+        chip.alloc(desc)
         self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
         self.nr_irqs = max(self.nr_irqs, irq + 1)
         return desc
@@ -163,6 +182,7 @@ class IrqCore:
     def free(self, desc: IrqDesc) -> None:
         """Give a descriptor back; its number is the next to be taken if it is lowest."""
         self.gone(desc)
+        desc.chip.free(desc)
         del self.descs[desc.irq]
         for floor, free_from in self._free_from.items():
             if floor <= desc.irq < free_from:
@@ -171,7 +191,8 @@ class IrqCore:
     def request(self, desc: IrqDesc, name: str, dev_id: object = None) -> None:
         """`request_irq` without IRQF_SHARED: install an action and start the interrupt.
 
-        Raises OSError EBUSY when there is an action already.
+        Raises OSError EBUSY when there is an action already, and what the chip raises
+        that cannot activate it.
         """
         if desc.actions:
             flags = 0x200000
@@ -182,6 +203,7 @@ class IrqCore:
             )
             raise OSError(EBUSY, f"IRQ {desc.irq} already has the action {desc.actions[0]}")
         desc.due(desc)
+        desc.chip.activate(desc)
         desc.actions.append(name)
         desc.dev_id = dev_id
         desc.in_proc = True
@@ -196,6 +218,7 @@ class IrqCore:
         desc.due(desc)
         desc.actions.clear()
         desc.hint = 0
+        desc.chip.deactivate(desc)
 
     # Affinity
 
@@ -216,13 +239,22 @@ class IrqCore:
     def _set_affinity(self, desc: IrqDesc, mask: int) -> None:
         """`irq_set_affinity_locked`: at once, or with the next interrupt; all of `mask` is kept."""
         self._check_online(mask)
-        if desc.chip.moves_at_once:
-            self.program(desc, mask)
+        if desc.chip.moves_at_once and desc.pending is None:
+            try:
+                self.program(desc, mask)
+            except OSError as error:
+                if error.errno != EBUSY:
+                    raise
+                self._set_pending(desc, mask)  # irq_try_set_affinity
         else:
-            desc.due(desc)
-            desc.pending = mask
-            self.waiting(desc)
+            self._set_pending(desc, mask)
         desc.affinity_set = True
+
+    def _set_pending(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_set_affinity_pending`: the next interrupt carries it out."""
+        desc.due(desc)
+        desc.pending = mask
+        self.waiting(desc)
 
     def set_affinity_and_hint(self, desc: IrqDesc, mask: int) -> None:
         """`irq_set_affinity_and_hint`: an error of the chip is not looked at."""
@@ -267,13 +299,23 @@ class IrqCore:
                 self.count(desc, cpu, number)
             return
         if desc.pending is not None and number:
+            desc.chip.acknowledge(desc)
             self.count(desc, desc.landing)
             number -= 1
-            mask, desc.pending = desc.pending, None
-            if mask & self._cpus.online:
-                self.program(desc, mask)
+            self._move_masked_irq(desc, desc.pending)
         if number:
+            desc.chip.acknowledge(desc)
             self.count(desc, desc.landing, number)
+
+    def _move_masked_irq(self, desc: IrqDesc, mask: int) -> None:
+        """`irq_move_masked_irq`: a move that fails is forgotten, unless it was too early."""
+        desc.pending = None
+        if mask & self._cpus.online:
+            try:
+                self.program(desc, mask)
+            except OSError as error:
+                if error.errno == EBUSY:
+                    desc.pending = mask
 
     def restore(self, desc: IrqDesc, counts: dict[int, int]) -> None:
         """Let an interrupt have counted so much already."""

@@ -20,6 +20,10 @@ class OneCpuChip(IrqChip):
         """Steer an interrupt to a set of CPUs from the start: one, several, or none."""
         self._target[desc.irq] = cpus
 
+    def free(self, desc: IrqDesc) -> None:
+        """Its number may become another interrupt's."""
+        self._target.pop(desc.irq, None)
+
     def set_affinity(self, desc: IrqDesc, mask: int) -> None:
         """Stay on the CPU where `mask` allows it, else move to the one that `_pick` chooses.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.irq.apic import ApicChip
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fakeproc.guest.irq.core import IrqCore
+    from fakeproc.guest.irq.one_cpu import OneCpuChip
 
 __all__ = ["LEGACY_IRQS", "legacy_irqs"]
 
@@ -22,9 +23,9 @@ TIMER_INPUT = 2  # of the IO-APIC: where IRQ 0, the timer, is wired to
 PCI = frozenset({5, 9, 10, 11})  # level-triggered, as the firmware routes PCI's
 
 
-def legacy_irqs(irqs: IrqCore) -> None:
+def legacy_irqs(irqs: IrqCore, chip_of: Callable[[str], OneCpuChip]) -> None:
     """`init_ISA_irqs`, `setup_IO_APIC_irqs`: those that are not described otherwise."""
-    cascade, chip = ApicChip("XT-PIC"), ApicChip("IO-APIC")
+    cascade, chip = chip_of("XT-PIC"), chip_of("IO-APIC")
     for number in range(LEGACY_IRQS):
         known = irqs.descs.get(number)
         if known is not None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fakeproc.guest.base.device import Bus, Device, DeviceDriver
 from fakeproc.guest.base.ida import Ida
 from fakeproc.guest.cpus import cpus_in
-from fakeproc.guest.irq.apic import ApicChip
 from fakeproc.guest.net import Link, NetDevice
 from fakeproc.guest.pci.config_space import MSIX_MAX, Bar, ConfigSpace, bar_bytes
 from fakeproc.guest.pci.models import MODELS, PciModel
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.base.device import Class
     from fakeproc.guest.cpus import Cpus
     from fakeproc.guest.irq.core import IrqCore, IrqDesc
+    from fakeproc.guest.irq.one_cpu import OneCpuChip
     from fakeproc.guest.net import Net
     from fakeproc.timeline import Sleeper
 
@@ -148,7 +148,6 @@ class PciBus(Bus[PciFunction]):
         # The name says whether all functions share one MSI domain (before
         # v6.17), whose hwirqs say which is meant, or have one each.
         self._chip_name = chip_name
-        self._chips: dict[str, ApicChip] = {}
         self._units = {name: Ida() for name in MODELS}
 
     def match(self, device: PciFunction, driver: DeviceDriver) -> bool:
@@ -158,7 +157,8 @@ class PciBus(Bus[PciFunction]):
     def probe(self, driver: DeviceDriver, device: PciFunction) -> Sleeper[None]:
         """`pci_device_probe`: the driver requests a vector of its own and one for each queue.
 
-        Raises OSError ENODEV where an override gives it to a driver of another model.
+        Raises OSError: ENODEV where an override gives it to a driver of another model,
+        ENOSPC where no CPU has a vector left, ENOMEM (see `IrqCore.create`).
         """
         if driver.name != device.model.driver:
             raise OSError(ENODEV, f"{driver.name} knows no such function as {device.name}")
@@ -168,22 +168,30 @@ class PciBus(Bus[PciFunction]):
         device.dma_mask_bits = 64
         device.unit = self._units[device.model.name].alloc()
         name = self._chip_name.format(address=device.address)
-        chip = self._chips.setdefault(name, ApicChip(name))
+        chip = self._architecture.chip(name)
         queues = min(device.vectors - 1, self._cpus.online.bit_count(), device.model.most_queues)
-        for index in range(1 + queues):
-            hwirq = self._hwirq(device, index)
-            floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
-            desc = self._irqs.create(chip, hwirq, floor=floor)
-            desc.flow_name, desc.node = "edge", 0
-            chip.start(desc, 1)
-            if index:
-                self._spread(desc, chip, device.model, index - 1)
-            self._irqs.request(desc, device.vector(index))
-            device.descs.append(desc)
+        try:
+            for index in range(1 + queues):
+                self._request(device, chip, index)
+        except OSError:
+            self._let_go(device)
+            raise
         if device.model.network:
             device.drvdata = self._interface(device, queues)
             self._net.register(device.drvdata, queues)
         yield from ()
+
+    def _request(self, function: PciFunction, chip: OneCpuChip, index: int) -> None:
+        """Allocate and request one of its interrupts; raises OSError ENOSPC without a vector."""
+        hwirq = self._hwirq(function, index)
+        floor = self._architecture.irq_floor(hwirq, self._irqs.nr_irqs)
+        desc = self._irqs.create(chip, hwirq, floor=floor)
+        function.descs.append(desc)
+        desc.flow_name, desc.node = "edge", 0
+        chip.start(desc, 1)
+        if index:
+            self._spread(desc, chip, function.model, index - 1)
+        self._irqs.request(desc, function.vector(index))
 
     def _interface(self, function: PciFunction, queues: int) -> NetDevice:
         """`mlx5e_create_netdev`, `mana_probe_port`: under the name that udev gives it at once.
@@ -204,6 +212,10 @@ class PciBus(Bus[PciFunction]):
         del driver
         if isinstance(device.drvdata, NetDevice):
             yield from self._net.unregister(device.drvdata)
+        self._let_go(device)
+
+    def _let_go(self, device: PciFunction) -> None:
+        """Free its interrupts, and disable it."""
         for desc in device.descs:
             self._irqs.release(desc)
             self._irqs.free(desc)
@@ -220,7 +232,7 @@ class PciBus(Bus[PciFunction]):
             return index
         return index | (function.model.slot << 3) << 11 | function.domain << 27
 
-    def _spread(self, desc: IrqDesc, chip: ApicChip, model: PciModel, queue: int) -> None:
+    def _spread(self, desc: IrqDesc, chip: OneCpuChip, model: PciModel, queue: int) -> None:
         """A CPU for each queue: by the kernel (`irq_create_affinity_masks`), or as advice."""
         cpu = list(cpus_in(self._cpus.online))[queue]
         chip.start(desc, 1 << cpu)
