@@ -76,8 +76,8 @@ def _devices() -> set[int]:
 
 def _waits(thread: threading.Thread, devices: set[int]) -> bool:
     """Whether a thread is in a system call on one of these descriptors."""
-    if isinstance(thread, Substitute):
-        return thread.idle
+    if isinstance(thread, Substitute) and thread.idle:
+        return True
     try:
         words = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()
     except OSError:  # it has ended

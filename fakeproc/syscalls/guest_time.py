@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fakeproc.syscalls.clocks import Clocks
-from fakeproc.syscalls.rest import all_at_rest
+from fakeproc.syscalls.rest import Processes, all_at_rest
 from fakeproc.syscalls.sleeps import Sleeps
 from fakeproc.syscalls.timers import Timers
 from fakeproc.syscalls.vdso import Execs
@@ -59,11 +59,10 @@ class GuestTime:
             **self._timers.handlers(),
         }
 
-    def go_on(self, supervisors: Iterable[int], *, called: bool) -> float:
+    def go_on(self, runs: Iterable[Processes], *, called: bool) -> float:
         """Wake who may go on; returns the seconds until it is to be called again.
 
-        `supervisors` are the processes above the programs, and `called` says whether one
-        of these has made a call since the last time.
+        `called` says whether one of the programs has made a call since the last time.
         """
         if called:
             self._pause = _SOON
@@ -75,7 +74,7 @@ class GuestTime:
             clock, now = machine.timeline.clock, machine.timeline.now
         if not clock.manual:
             return self._wake_all(now, clock.rate)
-        if not all_at_rest(supervisors, self._is_asked):
+        if not all_at_rest(runs, self._is_asked):
             self._pause = min(2 * self._pause, _LATER)
             return self._pause
         self._pause = _SOON

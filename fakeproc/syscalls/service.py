@@ -20,6 +20,7 @@ from fakeproc.syscalls.guest_time import GuestTime
 from fakeproc.syscalls.identity import Identity
 from fakeproc.syscalls.listener import Listener
 from fakeproc.syscalls.memory import descriptor_of
+from fakeproc.syscalls.rest import Processes
 from fakeproc.syscalls.tasks import task
 from fakeproc.syscalls.uevents import UeventSocket
 from fakeproc.syscalls.verdict import Handler, Verdict
@@ -39,12 +40,11 @@ logger = logging.getLogger(__name__)
 class _Run:
     """What the daemon has of a run.
 
-    `supervisor` is the process above its programs; `on_guest_time` is set as soon as it
-    executes its first program by a call that comes here.
+    `on_guest_time` is set as soon as it executes its first program by a call that comes here.
     """
 
     listener: Listener
-    supervisor: int
+    processes: Processes
     uevents: UeventSocket | None = None
     on_guest_time: bool = False
 
@@ -83,7 +83,7 @@ class Service:
         if first is None:
             raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
         taken = {name: descriptor_of(pid, number) for name, number in descriptors.items()}
-        run = _Run(Listener(taken["listener"]), first.parent)
+        run = _Run(Listener(taken["listener"]), Processes(first.parent, pid))
         if "uevents" in taken:
             run.uevents = UeventSocket(taken["uevents"])
             with self._model() as machine:
@@ -135,8 +135,8 @@ class Service:
                     self._forget(self._runs.pop(descriptor))
             pause = None
             if self.keeps_time():
-                supervisors = [run.supervisor for run in self._runs.values()]
-                pause = time.go_on(supervisors, called=called)
+                processes = [run.processes for run in self._runs.values()]
+                pause = time.go_on(processes, called=called)
 
     def _is_asked(self) -> bool:
         """Whether a call, or a request for a file, waits for its answer."""

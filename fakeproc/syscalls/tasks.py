@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import NamedTuple
 
 __all__ = [
+    "Activity",
     "Task",
     "activity",
     "children",
     "contents",
+    "is_off_the_cpus",
     "processes_below",
     "task",
     "threads",
@@ -20,10 +22,13 @@ __all__ = [
 
 
 def contents(path: str) -> bytes:
-    """A small file of /proc; in a third of the time that pathlib takes.  Raises OSError."""
+    """A file of /proc; in a third of the time that pathlib takes.  Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, 1 << 16)
+        text = b""
+        while piece := os.read(descriptor, 1 << 16):  # a page at most, of most files
+            text += piece
+        return text
     finally:
         os.close(descriptor)
 
@@ -81,17 +86,33 @@ def processes_below(tgid: int) -> Iterator[int]:
             waiting.append(child)
 
 
-def activity(tid: int) -> tuple[str, bytes] | None:
-    """What a thread does now ("R", "S", "T" ...), and how often it was given a CPU so far.
+class Activity(NamedTuple):
+    """What a thread does now ("R", "S", "T" ...), and how often it has left a CPU so far."""
 
-    None if it has ended.
-    """
+    state: str
+    switches: bytes
+
+
+def activity(tid: int) -> Activity | None:
+    """What a thread does, or None if it has ended."""
     try:
-        state = contents(f"/proc/{tid}/stat").rpartition(b")")[2].split()[0]
         status = contents(f"/proc/{tid}/status")
     except OSError:  # it has ended
         return None
-    return state.decode(), status.partition(b"\nvoluntary_ctxt_switches")[2]
+    state = status.partition(b"\nState:\t")[2][:1]
+    return Activity(state.decode(), status.partition(b"\nvoluntary_ctxt_switches")[2])
+
+
+def is_off_the_cpus(tid: int) -> bool:
+    """Whether a thread neither runs nor waits for a CPU to go on, whatever its state says.
+
+    The kernel tells what call it is in only then (`wait_task_inactive`); it waits for a
+    thread that is about to sleep.
+    """
+    try:
+        return not contents(f"/proc/{tid}/syscall").startswith(b"running")
+    except OSError:  # it has ended, or is a set-uid program: its state has to do
+        return True
 
 
 def waiting_signals(tid: int) -> int:

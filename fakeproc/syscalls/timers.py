@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import struct
@@ -29,6 +30,7 @@ __all__ = ["Timers"]
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _MONOTONIC = 1
+_TFD_IOC_SET_TICKS = 0x4008_5400  # include/uapi/linux/timerfd.h
 _ABSTIME = 1  # TIMER_ABSTIME and TFD_TIMER_ABSTIME
 _SIGEV_SIGNAL, _SIGEV_NONE, _SIGEV_THREAD_ID = 0, 1, 4
 _SI_TIMER = -2
@@ -43,10 +45,11 @@ _INT = 0xFFFF_FFFF
 class _Timer:
     """A timer; `deadline` is None while it is disarmed.  Times in ns of machine time.
 
-    `fire` tells the process, and returns whether that is still there.
+    `fire` tells the process that it has expired so many times, and returns whether that
+    is still there.
     """
 
-    fire: Callable[[], bool]
+    fire: Callable[[int], bool]
     clock: int = _MONOTONIC
     deadline: int | None = None
     interval: int = 0
@@ -92,10 +95,9 @@ class Timers:
             return False
         deadline, key = min(due)
         timer = self._timers[key]
-        # An interval that has gone by several times counts once: the signal is pending.
         missed = (now - deadline) // timer.interval if timer.interval else 0
         timer.deadline = deadline + (missed + 1) * timer.interval if timer.interval else None
-        if not timer.fire():
+        if not timer.fire(missed + 1):
             self._forget(key)
         return True
 
@@ -153,7 +155,7 @@ class Timers:
     def _itimer(self, tgid: int, interval: int, value: int) -> tuple[int, int]:
         key = (tgid, "real", 0)
         before = self._left(self._timers.get(key))
-        timer = self._timers.setdefault(key, _Timer(lambda: _kill(tgid, signal.SIGALRM)))
+        timer = self._timers.setdefault(key, _Timer(lambda _: _kill(tgid, signal.SIGALRM)))
         self._arm(timer, interval, value, absolute=False)
         return before
 
@@ -173,7 +175,7 @@ class Timers:
             os.close(self._copies[key])
         self._copies[key] = copy
         _set_real_timerfd(copy, 0)
-        timer = _Timer(lambda: _fire_timerfd(call.tgid, fd & _INT, copy), clock)
+        timer = _Timer(lambda times: _fire_timerfd(call.tgid, fd & _INT, copy, times), clock)
         self._timers[key] = timer
         self._arm(timer, interval, value, absolute=bool(flags & _ABSTIME))
         if old:
@@ -204,7 +206,7 @@ class Timers:
         memory.write(call.tid, address, struct.pack("i", number))
         tgid = call.tgid
 
-        def fire() -> bool:
+        def fire(_: int) -> bool:  # a signal that is pending comes once
             if notify == _SIGEV_NONE:
                 return True
             return _queue(tgid, tid if notify == _SIGEV_THREAD_ID else 0, signo, number, value)
@@ -301,12 +303,17 @@ def _set_real_timerfd(descriptor: int, nanoseconds: int) -> None:
     _libc.syscall(abi.numbers["timerfd_settime"], descriptor, 0, value, None)
 
 
-def _fire_timerfd(tgid: int, fd: int, copy: int) -> bool:
+def _fire_timerfd(tgid: int, fd: int, copy: int, times: int) -> bool:
     """Have a timerfd fire, if its process still has it open."""
     abi = native()
     assert abi is not None  # noqa: S101 - there is a filter
     order = _libc.syscall(abi.numbers["kcmp"], tgid, os.getpid(), 0, fd, copy)
     if order > 0 or (order < 0 and ctypes.get_errno() not in (0, EPERM)):
         return False
-    _set_real_timerfd(copy, 1)
+    unread = int(contents(f"/proc/self/fdinfo/{copy}").partition(b"ticks:")[2].split()[0])
+    try:
+        # Who waits for it is awake when this returns.
+        fcntl.ioctl(copy, _TFD_IOC_SET_TICKS, struct.pack("Q", unread + times))
+    except OSError:  # a kernel without CONFIG_CHECKPOINT_RESTORE
+        _set_real_timerfd(copy, 1)
     return True

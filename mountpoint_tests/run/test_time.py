@@ -36,7 +36,8 @@ WAITS = {
     "expire(subprocess.run, ['sleep', '50'], timeout=5)": 5,
     "asyncio.run(asyncio.wait_for(asyncio.sleep(5), 50))": 5,
     "threading.Timer(5, os.kill, (os.getpid(), signal.SIGALRM)).start(); time.sleep(9)": 9,
-    "timerfd(5)": 5,
+    "timerfd(5); timerfd(1, 1)": 6,
+    "fd = timerfd(1, 1); time.sleep(2.5); expirations(fd, 2); expirations(fd, 1)": 4,
     "time.sleep(0)": 0,
     "select.select([], [], [], 0)": 0,
 }
@@ -54,11 +55,14 @@ def expire(call, *words, timeout):
     try: call(*words, timeout=timeout)
     except subprocess.TimeoutExpired: return
     raise AssertionError
-def timerfd(seconds):
+def timerfd(seconds, interval=0):
     libc = ctypes.CDLL(None)
     fd = libc.timerfd_create(time.CLOCK_MONOTONIC, 0)
-    libc.timerfd_settime(fd, 0, struct.pack("4q", 0, 0, seconds, 0), None)
-    assert os.read(fd, 8) == struct.pack("Q", 1)
+    libc.timerfd_settime(fd, 0, struct.pack("4q", interval, 0, seconds, 0), None)
+    expirations(fd, 1)
+    return fd
+def expirations(fd, number):
+    assert os.read(fd, 8) == struct.pack("Q", number)
 begin = time.monotonic()
 {wait}
 print(round(time.monotonic() - begin, 6))
@@ -210,16 +214,27 @@ def test_tools_that_wait_between_looks(any_run, command, lines) -> None:
     assert float(out.split()[-1]) - before == pytest.approx(waited, abs=1.5)
 
 
-def test_a_signal_ends_a_sleep_before_any_time_passes(run) -> None:
-    """Time once went on while the program that the signal had woken had not run yet."""
-    uptime = "cut -d' ' -f1 /proc/uptime"
-    sleeps = "for i in $(seq 40); do timeout 1 sleep 100 || :; done"
+def test_no_time_passes_before_all_have_gone_to_sleep(run) -> None:
+    """Time once went on while a program that a signal or a child's end had woken had not run.
+
+    The shell says that it sleeps before it looks whether a child has ended (`do_wait`).
+    """
+    script = """
+        for i in $(seq 0 24); do echo "+$i.05 read host/clock"; done > $FAKEPROC/host/at
+        for i in $(seq 25); do timeout 1 sleep 100 || :; cat $FAKEPROC/host/clock; done
+    """
     with ExitStack() as at_the_end:
         for _ in range(4):  # a machine that is busy lets it wait
             busy = at_the_end.enter_context(subprocess.Popen(["sh", "-c", "while :; do :; done"]))
             at_the_end.callback(busy.kill)
-        before, after = run.shell(f"{uptime}; {sleeps}; {uptime}", ["--clock=manual"]).split()
-    assert float(after) - float(before) == 40
+        clock = run.shell(script, MANUAL).splitlines()
+    assert clock == [f"manual {33761 + i}.000000" for i in range(25)]
+
+
+def test_no_time_passes_when_the_command_has_ended(run) -> None:
+    """What it leaves behind, deaf to SIGTERM, went on for as long as it took to end it."""
+    looks = "(trap '' TERM HUP; while sleep 1; do cat $FAKEPROC/host/clock; done) &"
+    assert len(run.shell(f"{looks} sleep 3.5", MANUAL).splitlines()) == 3
 
 
 HOUR = """\
