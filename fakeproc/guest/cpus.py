@@ -63,15 +63,23 @@ class Cpus:
         self.online = booted & ~cpu_mask(profile.offline)
         self._models = profile.models()
         self._is_arm64 = machine.architecture == "arm64"
+        # What smt/control is at first, where anything says so; the key may be of a later moment.
+        self.smt = profile.smt
+        has_threads = self.topology.threads_per_core > 1
+        if boot.nosmt and has_threads and profile.smt is None and not self._is_arm64:
+            self.smt = boot.nosmt
+            self.online &= cpu_mask(cpu for cpu in cpus_in(booted) if self.is_primary(cpu))
         # housekeeping_cpumask(HK_TYPE_MANAGED_IRQ) and (HK_TYPE_DOMAIN)
-        isolated = {
-            "managed_irq": profile.isolated.managed_irq,
-            "domain": profile.isolated.domain,
-        } | boot.isolated
-        self.housekeeping_managed_irq = self.possible & ~cpu_mask(isolated["managed_irq"])
-        self.housekeeping_domain = self.possible & ~cpu_mask(isolated["domain"])
-        # `tick_nohz_full_mask`; None where the parameter is not given
-        self.nohz_full = None if boot.nohz_full is None else cpu_mask(boot.nohz_full)
+        self.housekeeping_managed_irq = self._housekeeping(boot.isolated.get("managed_irq"))
+        self.housekeeping_domain = self._housekeeping(boot.isolated.get("domain"))
+        # `tick_nohz_full_mask`, which never has the CPU that boots (`tick_nohz_init`); None
+        # where the parameter is not given
+        self.nohz_full = None if boot.nohz_full is None else cpu_mask(boot.nohz_full - {0})
+
+    def _housekeeping(self, isolated: frozenset[int] | None) -> int:
+        """`housekeeping_setup`: the others; where none of them is present, the CPU that boots."""
+        others = self.possible & ~cpu_mask(isolated or ())
+        return others if others & self.present else others | 1
 
     @property
     def modalias(self) -> str:
@@ -98,6 +106,10 @@ class Cpus:
         """`cpu_to_node`; of a CPU that no node has, the first."""
         node = self.topology.places[cpu].node
         return self.nodes[0] if node is None else node
+
+    def is_primary(self, cpu: int) -> bool:
+        """`topology_is_primary_thread`."""
+        return first_cpu(self.core_mask(cpu)) == cpu
 
     def core_mask(self, cpu: int) -> int:
         """The possible CPUs of one core."""

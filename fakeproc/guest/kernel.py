@@ -174,10 +174,10 @@ class Kernel:
 
     def boot(self) -> None:
         """Come up as far as a user sees it: other interrupts, then the VMBus."""
-        kernel = self.profile.kernel
+        boot = self.profile.boot_parameters
         self.log.say(f"Linux version {self.version}", KERN_NOTICE)
-        self.log.say(f"Command line: {kernel.cmdline}")
-        for parameter in self.profile.boot_parameters.not_emulated:
+        self.log.say(f"Command line: {self.profile.command_line}")
+        for parameter in boot.not_emulated:
             self.log.say(f"fakeproc: the parameter {parameter} is not emulated")
         self._tell_of_the_series()
         if self.profile.hyperv:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from fakeproc.cpu_lists import as_list
 from fakeproc.defaults import MAX_CPUS, MAX_SEED
 from fakeproc.personality import SERIES_VERSION, VERSIONS, NetvscNames, Personality, personality
-from fakeproc.profiles.boot_parameters import BootParameters, boot_parameters
+from fakeproc.profiles.boot_parameters import BootParameters, boot_parameters, isolcpus
 from fakeproc.profiles.bus import MAX_RELID, Device, MonitorSlot, Subchannel, VMBus
 from fakeproc.profiles.caches import Cache
 from fakeproc.profiles.errors import ContradictionError, Location
@@ -266,11 +266,22 @@ class Profile(Table):
     @property
     def boot_parameters(self) -> BootParameters:
         """What the command line says of CPUs and interrupts."""
-        return boot_parameters(self.kernel.cmdline, self.cpus.nr_cpu_ids)
+        return boot_parameters(self.command_line, self.cpus.nr_cpu_ids)
+
+    @property
+    def command_line(self) -> str:
+        """What the kernel was booted with: cpus.isolated is said by isolcpus=, too."""
+        given = self.kernel.cmdline
+        if any(word.startswith("isolcpus=") for word in given.split()):
+            return given
+        isolated = self.cpus.isolated
+        words = isolcpus({"managed_irq": isolated.managed_irq, "domain": isolated.domain})
+        kernel, dashes, init = given.partition(" -- ")  # what follows is for init
+        return f"{kernel}{words}{dashes}{init}"
 
     def _check_boot_parameters(self) -> None:
         try:
-            isolated = self.boot_parameters.isolated
+            isolated = boot_parameters(self.kernel.cmdline, self.cpus.nr_cpu_ids).isolated
         except ValueError as error:
             raise ContradictionError(("kernel", "cmdline"), str(error)) from error
         for flag in ("managed_irq", "domain"):

@@ -4,6 +4,7 @@ import pytest
 
 from fakeproc import profiles
 from fakeproc.machine import Machine
+from fakeproc.profiles.boot_parameters import boot_parameters
 from fakeproc.profiles.sizes import with_cpus
 from model.guests import text, write
 
@@ -81,6 +82,8 @@ def test_nohz_full(version, unset, housekeeping):
         ("isolcpus=domain", r"isolcpus=domain is no list of CPUs"),
         ("isolcpus=domain,x", r"isolcpus=domain,x is no list of CPUs"),
         ("isolcpus=99999999", r"isolcpus=99999999 names CPU 99999999"),
+        ("nr_cpus=4", r"nr_cpus=4 allows fewer CPUs than the 8 of cpus.possible"),
+        ("possible_cpus=7", r"possible_cpus=7 allows fewer CPUs than the 8"),
     ],
 )
 def test_a_list_that_cannot_be_is_refused_by_its_key(cmdline, why):
@@ -99,7 +102,8 @@ def test_a_key_and_its_parameter_never_contradict():
 
 
 @pytest.mark.parametrize(
-    "parameter", ["maxcpus=0", "nr_cpus=4", "nosmt", "threadirqs", "mitigations=off"]
+    "parameter",
+    ["maxcpus=0", "nr_cpus=x", "threadirqs", "mitigations=auto,nosmt", "hugepages=4", "pti=off"],
 )
 def test_what_is_not_emulated_is_named_once_in_the_log(parameter):
     log = text(guest(f"ro {parameter} quiet"), "/host/log")
@@ -123,3 +127,84 @@ def test_maxcpus_leaves_the_others_to_whoever_brings_them_up(maxcpus, online):
         assert len(text(machine, "/proc/interrupts").splitlines()[0].split()) == 3
         assert write(machine, f"{CPU}/cpu7/online", b"1") == 1
         assert text(machine, f"{CPU}/online") == "0-2,7\n"
+
+
+@pytest.mark.parametrize("parameter", ["nr_cpus=8", "possible_cpus=8", "nr_cpus=64"])
+def test_a_limit_that_the_cpus_are_below_changes_nothing(parameter):
+    machine = guest(f"ro {parameter}")
+    assert text(machine, f"{CPU}/possible") == "0-7\n"
+    assert "not emulated" not in text(machine, "/host/log")
+
+
+@pytest.mark.parametrize(
+    ("isolated", "cmdline"),
+    [
+        ("domain = [2, 3]", "ro isolcpus=domain,2-3"),
+        ("managed_irq = [7]", "ro isolcpus=managed_irq,7"),
+        ("managed_irq = [2]\ndomain = [2]", "ro isolcpus=managed_irq,domain,2"),
+        ("managed_irq = [2]\ndomain = [4]", "ro isolcpus=managed_irq,2 isolcpus=domain,4"),
+    ],
+)
+def test_a_key_is_on_the_command_line_too(isolated, cmdline):
+    machine = guest("ro", f"[cpus.isolated]\n{isolated}")
+    assert text(machine, "/proc/cmdline") == f"{cmdline}\n"
+    assert f"Command line: {cmdline}" in text(machine, "/host/log")
+    assert boot_parameters(cmdline, 8).isolated == machine.kernel.profile.boot_parameters.isolated
+
+
+def test_what_is_for_init_stays_last():
+    machine = guest("ro -- single", "[cpus.isolated]\ndomain = [1]")
+    assert text(machine, "/proc/cmdline") == "ro isolcpus=domain,1 -- single\n"
+
+
+def test_the_cpu_that_boots_keeps_its_tick_and_its_work():
+    """`tick_nohz_init` clears it; `housekeeping_setup` takes it where no other is left."""
+    machine = guest("nohz_full=0-7 isolcpus=0-7")
+    assert text(machine, f"{CPU}/nohz_full") == "1-7\n"
+    assert text(machine, f"{CPU}/isolated") == "1-7\n"
+
+
+def test_isolcpus_nohz_is_nohz_full():
+    assert text(guest("isolcpus=nohz,domain,4-5"), f"{CPU}/nohz_full") == "4-5\n"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "control", "again"),
+    [("nosmt", "off\n", 2), ("nosmt=force", "forceoff\n", "EPERM")],
+)
+@pytest.mark.parametrize("version", ["6.1", "6.12", "7.2"])
+def test_nosmt_leaves_the_second_threads_off(version, parameter, control, again):
+    machine = guest(parameter, "threads_per_core = 2", version=version)
+    assert text(machine, f"{CPU}/smt/control") == control
+    assert text(machine, f"{CPU}/smt/active") == "0\n"
+    assert text(machine, f"{CPU}/online") == "0,2,4,6\n"
+    assert write(machine, f"{CPU}/cpu1/online", b"1") == "EPERM"
+    assert write(machine, f"{CPU}/smt/control", b"on") == again
+    assert text(machine, f"{CPU}/online") == ("0-7\n" if again == 2 else "0,2,4,6\n")
+
+
+def test_nosmt_means_nothing_without_second_threads():
+    machine = guest("nosmt")
+    assert text(machine, f"{CPU}/smt/control") == "notsupported\n"
+    assert text(machine, f"{CPU}/online") == "0-7\n"
+
+
+def test_mitigations_off():
+    bugs = 'bugs = "cpu_meltdown spectre_v1 spectre_v2 mds l1tf gds"'
+    machine = guest("mitigations=off", bugs)
+    shown = {
+        name: text(machine, f"{CPU}/vulnerabilities/{name}")
+        for name in ("meltdown", "spectre_v1", "mds", "l1tf", "gather_data_sampling", "tsa")
+    }
+    assert shown == {
+        "meltdown": "Vulnerable\n",
+        "spectre_v1": "Vulnerable: __user pointer sanitization and usercopy barriers only;"
+        " no swapgs barriers\n",
+        "mds": "Vulnerable; SMT Host state unknown\n",
+        # neither the page tables nor what the hypervisor does is switched off
+        "l1tf": "Mitigation: PTE Inversion\n",
+        "gather_data_sampling": "Unknown: Dependent on hypervisor status\n",
+        "tsa": "Not affected\n",
+    }
+    as_usual = guest("mitigations=auto", bugs)
+    assert text(as_usual, f"{CPU}/vulnerabilities/meltdown") == "Mitigation: PTI\n"

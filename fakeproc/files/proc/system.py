@@ -40,7 +40,7 @@ VMALLOC_KIB = 24 * 1024  # in use
 @SYSTEM.show
 def cmdline_show(kernel: Kernel) -> str:
     """`fs/proc/cmdline.c`."""
-    return f"{kernel.profile.kernel.cmdline}\n"
+    return f"{kernel.profile.command_line}\n"
 
 
 def _cpuinfo_records(kernel: Kernel) -> EndOfRecord | None:

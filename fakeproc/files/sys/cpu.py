@@ -13,8 +13,9 @@ from fakeproc.files.sys.cpu_busy import holders_explained
 from fakeproc.files.sys.cpu_topology import topology_directory
 from fakeproc.files.sys.cpufreq import cpufreq_directory
 from fakeproc.files.sys.device import link, shows
+from fakeproc.files.sys.vulnerabilities import vulnerabilities
 from fakeproc.files.text.kstrtox import parse_bool, parse_int, word
-from fakeproc.files.tree import Attributes, Directory, Symlink, constant
+from fakeproc.files.tree import Attributes, Directory, Symlink
 from fakeproc.guest.base.cpu import CpuDevice, CpuRoot
 from fakeproc.guest.base.cpu_hotplug import CPUHP_OFFLINE, CPUHP_ONLINE
 from fakeproc.guest.cpus import cpus_in
@@ -27,35 +28,6 @@ if TYPE_CHECKING:
     from fakeproc.timeline import Sleeper
 
 __all__: list[str] = []
-
-# What a guest that is shown no mitigations of the hardware says of a bug it is said to have,
-# the bug being the word of /proc/cpuinfo (`arch/x86/kernel/cpu/bugs.c`).
-VULNERABILITIES = {
-    "gather_data_sampling": ("gds", "Unknown: Dependent on hypervisor status"),
-    "itlb_multihit": ("itlb_multihit", "KVM: Mitigation: VMX disabled"),
-    "l1tf": ("l1tf", "Mitigation: PTE Inversion"),
-    "mds": ("mds", "Mitigation: Clear CPU buffers; SMT Host state unknown"),
-    "meltdown": ("cpu_meltdown", "Mitigation: PTI"),
-    "mmio_stale_data": (
-        "mmio_stale_data",
-        "Vulnerable: Clear CPU buffers attempted, no microcode; SMT Host state unknown",
-    ),
-    "reg_file_data_sampling": ("rfds", "Vulnerable: No microcode"),
-    "retbleed": ("retbleed", "Vulnerable"),
-    "spec_rstack_overflow": ("srso", "Vulnerable: Safe RET, no microcode"),
-    "spec_store_bypass": ("spec_store_bypass", "Vulnerable"),
-    "spectre_v1": (
-        "spectre_v1",
-        "Mitigation: usercopy/swapgs barriers and __user pointer sanitization",
-    ),
-    "spectre_v2": (
-        "spectre_v2",
-        "Mitigation: Retpolines; STIBP: disabled; RSB filling; PBRSB-eIBRS: Not affected;"
-        " BHI: Retpoline",
-    ),
-    "srbds": ("srbds", "Unknown: Dependent on hypervisor status"),
-    "tsx_async_abort": ("taa", "Mitigation: Clear CPU buffers; SMT Host state unknown"),
-}
 
 ROOT = Attributes[Kernel]()
 STATES = Attributes[Kernel]()
@@ -231,19 +203,9 @@ def cpu_root_files(kernel: Kernel, device: CpuRoot) -> Directory:
             "cpuidle": Directory((CPUIDLE.on(kernel),)),
             "hotplug": Directory((STATES.on(kernel),)),
             "smt": Directory((SMT.on(kernel),)),
-            "vulnerabilities": _vulnerabilities(kernel),
+            "vulnerabilities": vulnerabilities(kernel),
         },
     )
-
-
-def _vulnerabilities(kernel: Kernel) -> Directory:
-    bugs = kernel.profile.cpus.bugs.split()
-    texts = {
-        name: text if bug in bugs else "Not affected"
-        for name, (bug, text) in VULNERABILITIES.items()
-    }
-    texts |= dict.fromkeys(sorted(shown(kernel).vulnerabilities), "Not affected")
-    return Directory(entries={name: constant(f"{text}\n") for name, text in texts.items()})
 
 
 # cpuN

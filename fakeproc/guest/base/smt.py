@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENODEV, EPERM
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from fakeproc.guest.cpus import cpus_in, first_cpu
+from fakeproc.guest.cpus import cpus_in
 
 if TYPE_CHECKING:
     from fakeproc.guest.base.cpu_hotplug import Hotplug
@@ -35,17 +35,14 @@ class SmtControl:
         self.state: SmtState = "on" if self.max_threads > 1 else "notsupported"
         if not implemented:
             self.state = "notimplemented"
-        if cpus.profile.smt is not None:
-            self.state = cpus.profile.smt
+        if cpus.smt is not None:
+            self.state = cpus.smt
+            self.threads = self.max_threads if cpus.smt == "on" else 1
         hotplug.may_boot = self.may_boot
-
-    def is_primary(self, cpu: int) -> bool:
-        """`topology_is_primary_thread`."""
-        return first_cpu(self._cpus.core_mask(cpu)) == cpu
 
     def may_boot(self, cpu: int) -> bool:
         """`cpu_bootable`: each of these CPUs has booted once."""
-        return self.state not in {"off", "forceoff"} or self.is_primary(cpu)
+        return self.state not in {"off", "forceoff"} or self._cpus.is_primary(cpu)
 
     def set(self, wanted: SmtState | int | None) -> Sleeper[None]:
         """`__store_smt_control`: a state, a number of threads, or None for neither.
@@ -96,7 +93,7 @@ class SmtControl:
     def _disable(self, state: SmtState) -> Sleeper[None]:
         """`cpuhp_smt_disable`."""
         for cpu in cpus_in(self._cpus.online):
-            if not self.is_primary(cpu):
+            if not self._cpus.is_primary(cpu):
                 yield from self._hotplug.move_device(cpu, online=False)
         self.state = state
 
