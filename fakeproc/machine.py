@@ -36,8 +36,11 @@ DAY_OF_THE_SERIES = 1_717_390_800  # 3 June 2024, 05:00 UTC: when a manual clock
 class FilesPort(Protocol):
     """How a machine reaches its own files, to make a request that was planned."""
 
-    def writing(self, path: str, data: bytes) -> Sleeper[int]:
-        """Hand over data as root, in one call: how much is taken.  Raises its OSError."""
+    def writing(self, path: str, data: bytes, *, kept: bool = False) -> Sleeper[int]:
+        """Hand over data as root, in one call: how much is taken.  Raises its OSError.
+
+        `kept`, the journal has an entry of it.
+        """
 
     def read(self, path: str) -> bytes:
         """The whole text, as root reads it.  Raises OSError."""
@@ -80,6 +83,8 @@ class Machine:
                 int(time.time()) - profile.uptime_s if clock == "real" else DAY_OF_THE_SERIES
             )
         self._catching_up = False
+        # Each is called before the machine is looked at, to do what was asked of it elsewhere.
+        self.outside: list[Callable[[], None]] = []
         self.journal = Journal()
         self.started_with = clock
         self.agenda = Agenda(self.timeline, self._make_request)
@@ -111,11 +116,20 @@ class Machine:
         """
         if not self._catching_up:
             self._run()
+            self._look_outside()
 
     def advance(self, step: int) -> None:
         """Let `step` nanoseconds pass at once."""
         self.timeline.clock.forward_to(self.timeline.now + step)
         self._run()
+
+    def _look_outside(self) -> None:
+        self._catching_up = True
+        try:
+            for look in self.outside:
+                look()
+        finally:
+            self._catching_up = False
 
     def _run(self) -> None:
         before, self._catching_up = self._catching_up, True
@@ -139,7 +153,7 @@ class Machine:
         Raises the OSError of the write.
         """
         if self.files is not None:
-            self.timeline.finish(self.files.writing(path, data))
+            self.timeline.finish(self.files.writing(path, data, kept=True))
 
     def _make_request(self, planned: Planned) -> None:
         """Make a request of the agenda, as a process of its own would."""

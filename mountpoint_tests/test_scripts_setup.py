@@ -24,7 +24,17 @@ PLAIN = (
 TOOLS = (
     *("busybox", "irqbalance", "lscpu", "lsirq", "mpstat", "top", "htop", "dstat", "tuna"),
     *("numactl", "lstopo-no-graphics", "lsscsi", "udevadm", "driverctl", "stress-ng"),
-    *("prometheus-node-exporter", "netdata", "ethtool", "dmidecode", "lspci", "lshw", "hwinfo"),
+    *(
+        "prometheus-node-exporter",
+        "netdata",
+        "ethtool",
+        "ip",
+        "modprobe",
+        "dmidecode",
+        "lspci",
+        "lshw",
+        "hwinfo",
+    ),
     *("groff", "zsh", "fish", "gcc", "go", "strace", "chromedriver"),
 )
 

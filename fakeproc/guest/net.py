@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARPHRD_ETHER",
     "ARPHRD_LOOPBACK",
+    "CHANGEABLE",
     "IFF_BROADCAST",
     "IFF_LOOPBACK",
     "IFF_MULTICAST",
@@ -35,7 +36,7 @@ IFF_UP, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST = 0x1, 0x2, 0x8, 0x1000
 ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
 # What `__dev_change_flags` lets user space change: UP, DEBUG, NOTRAILERS, NOARP, PROMISC,
 # ALLMULTI, MULTICAST, PORTSEL, AUTOMEDIA and DYNAMIC.
-_CHANGEABLE = 0x1 | 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000
+CHANGEABLE = 0x1 | 0x4 | 0x20 | 0x80 | 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000
 
 
 def _no_packets() -> int:
@@ -217,12 +218,22 @@ class Net:
 
     def set_flags(self, device: NetDevice, flags: int) -> None:
         """`dev_change_flags`: what is not for user space to change stays."""
-        new = device.flags & ~_CHANGEABLE | flags & _CHANGEABLE
+        new = device.flags & ~CHANGEABLE | flags & CHANGEABLE
         if (new ^ device.flags) & IFF_UP and device.properties.type == ARPHRD_ETHER:
             device.carrier_changes += 1
         if new != device.flags:
             device.flags = new
             self._tell("change", device)
+
+    def set_tx_queue_len(self, device: NetDevice, packets: int) -> None:
+        """`dev_change_tx_queue_len`."""
+        device.tx_queue_len = packets
+        self._tell("change", device)
+
+    def set_alias(self, device: NetDevice, alias: str) -> None:
+        """`dev_set_alias`."""
+        device.alias = alias
+        self._tell("change", device)
 
     def set_carrier(self, device: NetDevice) -> None:
         """`change_carrier`.  Raises OSError EINVAL while it is down, and then EOPNOTSUPP."""

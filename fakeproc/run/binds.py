@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fakeproc.run.namespace import bind, make_read_only, mount_tmpfs, private_mounts
+from fakeproc.run.run_directory import open_run_directory
 
 __all__ = ["REAL_SUBTREES", "open_window"]
 
@@ -36,8 +37,6 @@ REAL_SUBTREES = (
 _PROC = Path("/proc")
 _SYS = Path("/sys")
 _HOSTS_PCI = _PROC / "bus/pci"  # lists the host's devices to lspci
-_RUN = Path("/run")
-_IRQBALANCE = _RUN / "irqbalance"  # where it makes its socket
 
 
 def open_window(guest: Path, *, host_writable: bool = False) -> None:
@@ -58,7 +57,7 @@ def open_window(guest: Path, *, host_writable: bool = False) -> None:
     _cover_sys(guest / "sys", host_writable)
     if _HOSTS_PCI.is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
-    _give_irqbalance_its_directory()
+    open_run_directory(guest)
     # A working directory that is covered now would still be the host's.
     with suppress(OSError):
         os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir
@@ -89,42 +88,5 @@ def _cover_sys(tree: Path, host_writable: bool) -> None:
                 bind(source, target, with_submounts=True)
                 if not host_writable:
                     make_read_only(target)
-    finally:
-        os.close(real)
-
-
-def _give_irqbalance_its_directory() -> None:
-    """Make an empty /run/irqbalance, of this window alone.
-
-    Where it cannot make its socket there, irqbalance takes one abstract name
-    for all of the machine, and a second irqbalance gives up.
-    """
-    if not _RUN.is_dir():
-        return
-    if not _IRQBALANCE.is_dir():
-        _replace_run()
-        _IRQBALANCE.mkdir()
-    mount_tmpfs(_IRQBALANCE, "size=1m,mode=700")
-
-
-def _replace_run() -> None:
-    """Replace /run by a directory of this window that holds all that the real one holds."""
-    real = os.open(_RUN, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with os.scandir(_RUN) as entries:
-            found = list(entries)
-        mount_tmpfs(_RUN, "size=10m,mode=755")
-        for entry in found:
-            source, target = f"/proc/self/fd/{real}/{entry.name}", _RUN / entry.name
-            # What has gone meanwhile, or may not be looked at, is left out.
-            with suppress(OSError):
-                if entry.is_symlink():
-                    target.symlink_to(os.readlink(source))  # noqa: PTH115 - not to be resolved
-                    continue
-                if entry.is_dir():
-                    target.mkdir()
-                else:
-                    target.touch()
-                bind(source, target, with_submounts=True)
     finally:
         os.close(real)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from errno import EBUSY
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from fakeproc.run.parts import Parts
 
 __all__ = ["hand_over"]
-
-_NETLINK_KOBJECT_UEVENT = 15  # include/uapi/linux/netlink.h
 
 
 class _MissingError(Exception):
@@ -45,13 +42,15 @@ def hand_over(mountpoint: Path, parts: Parts) -> list[str]:
     shared = {"listener": listener}
     if parts.net == "guest":
         try:
-            own_network()
+            shared |= own_network()
         except OSError as error:
             missing.append(f"the network and uevents are not the guest's: {error.strerror}")
         else:
-            shared["uevents"] = socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_KOBJECT_UEVENT
-            ).detach()
+            if "route" not in shared:
+                missing.append(
+                    "the guest's network interfaces are in /sys alone: this kernel has "
+                    "neither dummy nor ifb devices"
+                )
     words = [f"{name}={descriptor}" for name, descriptor in shared.items()]
     os.write(console, " ".join((str(os.getpid()), *words)).encode())
     for descriptor in (console, *shared.values()):

@@ -19,6 +19,7 @@ __all__ = [
     "join",
     "join_network",
     "make_read_only",
+    "map_root",
     "mount_tmpfs",
     "private_mounts",
     "private_network",
@@ -159,11 +160,18 @@ def join(pid: int) -> None:
 def private_network() -> None:
     """Give this process a network namespace, which belongs to a user namespace of its own.
 
-    Raises OSError.
+    Nobody has a number in that, until somebody else maps one.  Raises OSError.
     """
-    uid, gid = os.geteuid(), os.getegid()
     _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET), "unshare")
-    _map_to_root(uid, gid)
+
+
+def map_root(pid: int, uid: int) -> bool:
+    """Let a process's user namespace have `uid` as its root; False where we may not."""
+    try:
+        Path(f"/proc/{pid}/uid_map").write_text(f"0 {uid} 1")
+    except PermissionError:
+        return False
+    return True
 
 
 def join_network(pid: int) -> None:

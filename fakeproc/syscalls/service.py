@@ -18,6 +18,7 @@ from fakeproc.syscalls.affinity import Affinities
 from fakeproc.syscalls.ethtool import Ethtool
 from fakeproc.syscalls.guest_time import GuestTime
 from fakeproc.syscalls.identity import Identity
+from fakeproc.syscalls.interfaces import Interfaces, interfaces_of
 from fakeproc.syscalls.listener import Listener
 from fakeproc.syscalls.memory import descriptor_of
 from fakeproc.syscalls.rest import Processes
@@ -46,6 +47,7 @@ class _Run:
     listener: Listener
     processes: Processes
     uevents: UeventSocket | None = None
+    interfaces: Interfaces | None = None
     on_guest_time: bool = False
 
 
@@ -69,6 +71,7 @@ class Service:
         self._wake_up: int | None = None
         self._epoll = select.epoll()
         self._runs: dict[int, _Run] = {}  # by the descriptor of the listener
+        self._changing: set[int] = set()  # descriptors of `Interfaces`
 
     def admit(self, pid: int, descriptors: Mapping[str, int]) -> None:
         """Serve a run: what its first process has open under these numbers.
@@ -88,6 +91,9 @@ class Service:
             run.uevents = UeventSocket(taken["uevents"])
             with self._model() as machine:
                 machine.kernel.uevents.hearers.append(run.uevents.send)
+        if "route" in taken:
+            with self._model() as machine:
+                run.interfaces = interfaces_of(machine, taken["route"], taken["links"])
         wake_up = self._started()
         self._new.put(run)
         os.eventfd_write(wake_up, 1)
@@ -128,6 +134,11 @@ class Service:
             for descriptor, events in self._epoll.poll(pause):
                 if descriptor == wake_up:
                     self._take_new(wake_up)
+                elif descriptor in self._changing:
+                    with self._model():  # which looks outside
+                        pass
+                elif descriptor not in self._runs:  # of a run that has ended meanwhile
+                    continue
                 elif events & select.EPOLLIN:
                     called = True
                     self._receive(self._runs[descriptor], handlers)
@@ -148,6 +159,9 @@ class Service:
             run = self._new.get()
             self._runs[run.listener.fileno()] = run
             self._epoll.register(run.listener, select.EPOLLIN)
+            if run.interfaces is not None:
+                self._changing.add(run.interfaces.fileno())
+                self._epoll.register(run.interfaces, select.EPOLLIN)
 
     def _forget(self, run: _Run) -> None:
         run.listener.close()
@@ -155,6 +169,10 @@ class Service:
             with self._model() as machine:
                 machine.kernel.uevents.hearers.remove(run.uevents.send)
             run.uevents.close()
+        if run.interfaces is not None:
+            self._changing.remove(run.interfaces.fileno())
+            with self._model():
+                run.interfaces.end()
 
     def _receive(self, run: _Run, handlers: Mapping[int, Handler | None]) -> None:
         call = run.listener.receive()

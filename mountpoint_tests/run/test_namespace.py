@@ -71,8 +71,24 @@ def test_irqbalance_has_a_directory_of_its_own_for_its_socket(user_run, there) -
         env=user_run.environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    left = "directory\nfile\nirqbalance\nlink\nmine\n" if there else "directory\nfile\nlink\n"
+    left = "directory\nfile\nirqbalance\nlink\n" if there else "directory\nfile\nlink\n"
     assert done.stdout == f"/run/directory/within\n/run/file\nfile\n{left}"
+
+
+def test_run_has_no_marks_of_a_container(user_run) -> None:
+    marks = "/run/.containerenv /run/systemd/container /run/host/container-manager"
+    script = f"""
+        mount -t tmpfs none /run
+        mkdir /run/systemd /run/host
+        for mark in {marks} /run/systemd/other; do echo docker > $mark; done
+        {shlex.join(FAKEPROC)} run -- sh -euc 'cat {marks} /run/systemd/other 2>/dev/null || true'
+        cat {marks}
+    """
+    done = subprocess.run(
+        [*user_run.prefix, "unshare", "--map-root-user", "--mount", "sh", "-euc", script],
+        env=user_run.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "docker\n" * 4), done.stderr
 
 
 # -- The host's ------------------------------------------------------------------------

@@ -24,10 +24,15 @@ echo ---heard; sed '1,/^$/ d' heard; echo ---sent; tail -n +$((before + 1)) $FAK
 CASES = {
     "offer": "echo scsi > $FAKEPROC/host/offer; echo advance 1 > $FAKEPROC/host/clock",
     "rescind": "echo 13 > $FAKEPROC/host/rescind; echo advance 1 > $FAKEPROC/host/clock",
+    "offer of an adapter": """\
+echo netvsc > $FAKEPROC/host/offer; echo advance 1 > $FAKEPROC/host/clock""",
     "offline": "chcpu -d 7 >/dev/null; chcpu -e 7 >/dev/null",
     "rebind": """\
 cd /sys/bus/vmbus/drivers/hid_hyperv; for guid in *-*; do break; done
 echo $guid > unbind; echo $guid > bind; cd -""",
+    "rebind of an adapter": """\
+cd /sys/bus/vmbus/drivers/hv_netvsc; for guid in *-*; do break; done
+echo $guid > unbind; echo $guid > bind; cd -; ip link set eth0 down""",
 }
 
 
@@ -44,6 +49,9 @@ def heard(runs, script: str) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_monitor_prints_what_the_guest_sent(any_run, name) -> None:
     by_monitor, by_guest = heard(any_run, CASES[name])
+    if any_run.prefix or os.geteuid():
+        # An ordinary user's programs also hear of the real interface below the guest's.
+        by_monitor = [event for event in by_monitor if "/devices/virtual/net/" not in event]
     assert len(by_guest) > 1
     assert [event.splitlines() for event in by_monitor] == [
         event.splitlines() for event in by_guest
@@ -52,9 +60,9 @@ def test_a_monitor_prints_what_the_guest_sent(any_run, name) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_the_network_is_empty_unless_it_is_the_hosts(any_run) -> None:
+def test_the_network_is_the_guests_unless_it_is_the_hosts(any_run) -> None:
     interfaces = "cut -s -d : -f 1 /proc/net/dev | tr -d ' '"
-    assert "lo" in any_run.shell(interfaces)
+    assert set(any_run.shell(interfaces).split()) >= {"lo", "eth0"}
     theirs = any_run.shell(interfaces, ["--net=host"])
     with open("/proc/net/dev") as file:
         assert theirs.split() == [line.split(":")[0].strip() for line in file if ":" in line]

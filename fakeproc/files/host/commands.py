@@ -51,7 +51,7 @@ MAX_CLOCK_RATE = 1e6
 MAX_SECONDS = 1e9
 PID_MAX_LIMIT = 1 << 22  # include/linux/threads.h
 MAX_DESCRIPTOR = 1 << 22
-PROGRAM_DESCRIPTORS = ("listener", "uevents")
+PROGRAM_DESCRIPTORS = ("listener", "uevents", "route", "links")
 
 
 def run(machine: Machine, data: bytes, command: Command) -> Sleeper[None]:
@@ -236,7 +236,7 @@ def latency_command(machine: Machine, words: list[str]) -> Action:
 
 
 def programs_command(machine: Machine, words: list[str]) -> Action:
-    """`PID [listener=FD [uevents=FD]]`: what a process has open, for the daemon to take."""
+    """`PID [listener=FD [NAME=FD ...]]`: what a process has open, for the daemon to take."""
     pid = whole(words[0], "a process", 1, PID_MAX_LIMIT)
     descriptors = {}
     for word in words[1:]:

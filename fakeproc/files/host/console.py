@@ -172,7 +172,7 @@ def uevents_show(machine: Machine) -> str:
 
 @CONSOLE.store
 def programs_store(machine: Machine, data: bytes) -> Sleeper[None]:
-    """`PID [listener=FD [uevents=FD]]`: what `fakeproc run` hands over."""
+    """`PID [listener=FD [NAME=FD ...]]`: what `fakeproc run` hands over."""
     return run(machine, data, programs_command)
 
 

@@ -185,7 +185,8 @@ def ifalias_store(it: Interface, data: bytes) -> None:
     text = data[:-1] if data.endswith(b"\n") else data
     if len(text) > LONGEST_ALIAS:
         raise OSError(EINVAL, "an alias has 255 bytes at most")
-    it.device.alias = text.split(b"\0")[0].decode(errors="surrogateescape")
+    alias = text.split(b"\0")[0].decode(errors="surrogateescape")
+    it.kernel.net.set_alias(it.device, alias)
 
 
 @NET.show
@@ -261,7 +262,7 @@ def tx_queue_len_show(it: Interface) -> str:
 @NET.store
 def tx_queue_len_store(it: Interface, data: bytes) -> None:
     """`dev_change_tx_queue_len`; OSError ERANGE beyond 32 bits, EINVAL for no number."""
-    it.device.tx_queue_len = parse_unsigned(data, 32)
+    it.kernel.net.set_tx_queue_len(it.device, parse_unsigned(data, 32))
 
 
 @NET.show
