@@ -10,6 +10,7 @@ import fakeproc.files.sys
 from fakeproc.files.host.console import CONSOLE
 from fakeproc.files.proc.interrupts import interrupts_file
 from fakeproc.files.proc.irq import irq_directory
+from fakeproc.files.proc.schedstat import schedstat_file
 from fakeproc.files.proc.stat import softirqs_file, stat_file
 from fakeproc.files.proc.system import SYSTEM
 from fakeproc.files.sys.bus import bus_directory, class_directory
@@ -37,6 +38,7 @@ def proc_root(machine: Machine) -> Directory:
         {
             "interrupts": interrupts_file(kernel),
             "irq": irq_directory(kernel),
+            "schedstat": schedstat_file(kernel),
             "softirqs": softirqs_file(kernel),
             "stat": stat_file(kernel),
         },

@@ -45,6 +45,7 @@ class Shown:
     node_counters: tuple[str, ...]  # the names in nodeN/vmstat, and first in /proc/vmstat
     event_counters: tuple[str, ...]  # the names behind those in /proc/vmstat
     has_balloon: bool  # whether /proc/meminfo has that line
+    schedstat_version: int  # the first line of /proc/schedstat
     # channels/<relid>
     ring_is_attribute: bool  # `ring` belongs to the group
     index_is_unsigned: bool  # out_read_index and out_write_index
@@ -68,6 +69,7 @@ V6_1 = Shown(
     node_counters=memory.NODE_6_1,
     event_counters=memory.EVENTS_6_1,
     has_balloon=False,
+    schedstat_version=15,
     ring_is_attribute=False,
     index_is_unsigned=False,
     vulnerabilities=_BACKPORTED,
@@ -79,6 +81,7 @@ V6_10 = replace(
     counts_dies_together=True,  # v6.9, the new parser of CPUID's topology
     # Not recorded: the numbers are those of 6.12.
     hotplug_states={"x86_64": states.X86_6_12, "arm64": states.ARM64_6_12},
+    schedstat_version=16,  # v6.10, the kinds of idleness in another order
     node_counters=memory.NODE_6_10,
     event_counters=memory.EVENTS_6_10,
     node_files=frozenset({"memory_failure"}),  # v6.3, commit 44b8f8bf2438
@@ -106,6 +109,7 @@ V6_18 = replace(
     node_counters=memory.NODE_6_18,
     event_counters=memory.EVENTS_6_18,
     has_balloon=True,  # by v6.18
+    schedstat_version=17,  # v6.15, names of domains and kinds of imbalances
     node_files=V6_12.node_files | {"reclaim"},  # v6.17
     ring_is_attribute=True,  # v6.16, "uio_hv_generic: Fix ring buffer sysfs creation path"
     index_is_unsigned=True,  # v6.18
