@@ -10,10 +10,12 @@ from pathlib import Path
 
 import facts
 
-from fakeproc import personality
+from fakeproc import access_record, agenda, journal, personality
 from fakeproc.files.host import commands as host_commands
 from fakeproc.files.host import words as host_words
 from fakeproc.files.kernels import versions
+from fakeproc.guest import log as guest_log
+from fakeproc.guest.base import uevents
 from fakeproc.guest.irq.faults import AFFINITY_ERRNOS
 from fakeproc.host.faults import Fault
 from fakeproc.profiles.kernels import KERNELS
@@ -168,6 +170,14 @@ def _faults() -> str:
     return table(("fault", "what becomes of the next N such requests, or of the next one"), rows)
 
 
+def kept_of(what: str, most: int, most_bytes: int) -> str:
+    """How many of something are kept."""
+    return (
+        f"The last {most:,} {what} are kept, and fewer where their paths and data together have "
+        f"more than {most_bytes >> 20} MiB."
+    )
+
+
 MORE_OF_THE_CONSOLE = {
     "fault": _faults(),
     "offer": (
@@ -196,6 +206,22 @@ MORE_OF_THE_CONSOLE = {
         "was due happens. `hold`: as `manual`, but a write that takes machine time sleeps until "
         "somebody else moves the clock. `real`: it passes by itself, RATE times as fast as yours.\n"
     ),
+    "accesses": f"{kept_of('accesses', access_record.CAPACITY, access_record.MOST_BYTES)}\n",
+    "at": (
+        f"At most {agenda.CAPACITY:,} requests wait, each with a path and data of at most "
+        f"{agenda.MOST_DATA:,} bytes together; of those that were made the last "
+        f"{agenda.CAPACITY:,} are shown.\n"
+    ),
+    "journal": (
+        f"{kept_of('entries', journal.CAPACITY, journal.MOST_BYTES)} A journal that has lost some "
+        "says so, and cannot be played.\n"
+    ),
+    "log": (
+        f"The ring has {guest_log.LOG_BUF_LEN // 1024} KiB of text and at most "
+        f"{guest_log.LOG_BUF_LEN // guest_log.AVERAGE:,} records, as a distribution's kernel "
+        f"(`CONFIG_LOG_BUF_SHIFT=18`); a record has at most {guest_log.RECORD_MAX:,} bytes.\n"
+    ),
+    "uevents": f"The last {uevents.CAPACITY:,} are kept.\n",
     "state.json": (
         "CPUs and sets of CPUs are lists of numbers; counts are objects from CPU to number, "
         "without zeros; times are seconds of the machine's clock.\n"

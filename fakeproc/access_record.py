@@ -7,15 +7,17 @@ which it travels.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
+
+from fakeproc.history import History
 
 __all__ = ["Access", "AccessRecord", "Operation", "escaped", "unescaped"]
 
 Operation: TypeAlias = Literal["open", "read", "write", "list", "missing"]
 
-_CAPACITY = 100_000
+CAPACITY = 100_000
+MOST_BYTES = 16 << 20  # of their paths and data together
 _LOST = "# the oldest have been forgotten, so many: "
 
 
@@ -84,21 +86,27 @@ def unescaped(text: str) -> bytes:
 
 @dataclass
 class AccessRecord:
-    """The accesses since it was switched on or cleared; `lost` so many have fallen out."""
+    """The accesses since it was switched on or cleared."""
 
     on: bool = False
-    accesses: deque[Access] = field(default_factory=lambda: deque(maxlen=_CAPACITY))
-    lost: int = 0
+    accesses: History[Access] = field(
+        default_factory=lambda: History(
+            CAPACITY, MOST_BYTES, lambda access: len(access.path) + len(access.data)
+        )
+    )
+
+    @property
+    def lost(self) -> int:
+        """How many of the oldest have fallen out."""
+        return self.accesses.lost
 
     def note(self, access: Access) -> None:
         """Add one."""
-        self.lost += len(self.accesses) == self.accesses.maxlen
         self.accesses.append(access)
 
     def clear(self) -> None:
         """Forget all."""
         self.accesses.clear()
-        self.lost = 0
 
     def __str__(self) -> str:
         lost = f"{_LOST}{self.lost}\n" if self.lost else ""
@@ -110,7 +118,7 @@ class AccessRecord:
         record = cls()
         for line in text.splitlines():
             if line.startswith(_LOST):
-                record.lost = int(line.removeprefix(_LOST))
+                record.accesses.lost = int(line.removeprefix(_LOST))
             else:
                 record.accesses.append(Access.parse(line))
         return record

@@ -7,17 +7,20 @@ moment is, also into the middle of another write that takes machine time.
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from fakeproc.history import History
 
 if TYPE_CHECKING:
     from fakeproc.journal import Entry
     from fakeproc.timeline import Timeline
 
-__all__ = ["Agenda", "Planned"]
+__all__ = ["MOST_DATA", "Agenda", "Planned"]
 
 CAPACITY = 10_000  # requests that wait; as many that were made are remembered
+MOST_DATA = 4096  # bytes of path and data of one: the page that a file of /sys takes
+MOST_BYTES = 16 << 20  # of those that were made, with what they have read
 
 
 class Planned(NamedTuple):
@@ -38,7 +41,8 @@ class Agenda:
 
     def __init__(self, timeline: Timeline, perform: Callable[[Planned], None]) -> None:
         self.waiting: dict[int, Planned] = {}
-        self.done: deque[tuple[Planned, Entry]] = deque(maxlen=CAPACITY)
+        self.done: History[tuple[Planned, Entry]] = History(CAPACITY, MOST_BYTES, _size)
+        self._events: dict[int, int] = {}  # of the timeline, by the number of the request
         self._timeline = timeline
         self._perform = perform
         self._numbers = itertools.count(1)
@@ -54,14 +58,25 @@ class Agenda:
         """Make a request at `instant`, at once where that has passed."""
         planned = Planned(next(self._numbers), instant, operation, path, data)
         self.waiting[planned.number] = planned
-        self._timeline.request_at(instant, lambda: self._due(planned.number))
+        event = self._timeline.request_at(instant, lambda: self._due(planned.number))
+        self._events[planned.number] = event
         return planned
 
     def cancel(self, number: int) -> None:
         """Do not make a request after all; one that does not wait any more stays as it is."""
-        self.waiting.pop(number, None)
+        if self.waiting.pop(number, None) is not None:
+            self._timeline.cancel(self._events.pop(number))
+
+    def clear(self) -> None:
+        """Make none of those that wait."""
+        for number in [*self.waiting]:
+            self.cancel(number)
 
     def _due(self, number: int) -> None:
-        planned = self.waiting.pop(number, None)
-        if planned is not None:
-            self._perform(planned)
+        del self._events[number]
+        self._perform(self.waiting.pop(number))
+
+
+def _size(done: tuple[Planned, Entry]) -> int:
+    planned, entry = done
+    return len(planned.path) + len(entry.data)

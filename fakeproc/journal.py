@@ -23,7 +23,7 @@ The operations are `write`; `open` of a file to write to, where that was refused
 from __future__ import annotations
 
 import json
-from collections import deque
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from fakeproc.access_record import escaped, unescaped
 from fakeproc.defaults import ClockKind
 from fakeproc.errno_names import errno_name, errno_of
+from fakeproc.history import History
 from fakeproc.timeline import SECOND
 
 __all__ = [
@@ -54,6 +55,7 @@ _NOW = "# now "
 _LATE = "# the first entries are missing: "
 
 CAPACITY = 100_000  # entries
+MOST_BYTES = 16 << 20  # of their paths and data together
 AT = (0, "at")  # the process that stands for host/at
 
 
@@ -163,12 +165,17 @@ class Journal:
     """The entries since the machine booted, as far as they are kept.
 
     `missing` is why the journal does not begin at the boot, or "".  The oldest
-    entries go when there are more than `CAPACITY`.
+    entries go when there are more than `CAPACITY`, or their texts are longer than
+    `MOST_BYTES`.
     """
 
     on: bool = True
     missing: str = ""
-    entries: deque[Entry] = field(default_factory=deque)
+    entries: History[Entry] = field(
+        default_factory=lambda: History(
+            CAPACITY, MOST_BYTES, lambda entry: len(entry.path) + len(entry.data)
+        )
+    )
     _under_way: int = 0
 
     @contextmanager
@@ -184,7 +191,8 @@ class Journal:
 
         The body sets `result`.  `process` is a pid and a name.
         """
-        kept = Entry(instant, self._under_way, *process, operation, path, data)
+        # One copy of a path, however often it is written to.
+        kept = Entry(instant, self._under_way, *process, operation, sys.intern(path), data)
         if self.on:
             self._append(kept)
         self._under_way += 1
@@ -195,12 +203,13 @@ class Journal:
             raise
         finally:
             self._under_way -= 1
+            if kept.data is not data:
+                self.entries.has_changed(kept)
 
     def _append(self, entry: Entry) -> None:
         self.entries.append(entry)
-        if len(self.entries) > CAPACITY:
-            self.entries.popleft()
-            self.missing = f"only the last {CAPACITY} are kept"
+        if self.entries.lost:
+            self.missing = f"only the last {len(self.entries)} are kept"
 
     def switch(self, on: bool) -> None:
         """Begin or stop keeping entries."""

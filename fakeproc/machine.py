@@ -167,10 +167,12 @@ class Machine:
             suppress(OSError),
             self.journal.entry(now, AT, planned.operation, path, data) as entry,
         ):
-            self.agenda.done.append((planned, entry))
+            made = planned, entry
+            self.agenda.done.append(made)
             if planned.operation == "read":
                 entry.data = files.read(path)
                 entry.result = len(entry.data)
+                self.agenda.done.has_changed(made)
             else:
                 entry.result = yield from files.writing(path, data)
 

@@ -50,6 +50,8 @@ SECOND = 1_000_000_000
 
 HUNG_TASK_TIMEOUT = 120 * SECOND  # sysctl kernel.hung_task_timeout_secs
 
+FEW = 64  # events that may be in the queue though they were cancelled
+
 T = TypeVar("T")
 
 
@@ -375,6 +377,11 @@ class Timeline:
     def cancel(self, number: int) -> None:
         """Do not do what `after` or `request_at` planned, and what has not been done yet."""
         self._cancelled.add(number)
+        if len(self._cancelled) > max(FEW, len(self._queue) // 2):
+            # What was planned for years ahead would stay in the queue for as long.
+            self._queue = [it for it in self._queue if it[2] not in self._cancelled]
+            heapq.heapify(self._queue)
+            self._cancelled.clear()
         self._drop_cancelled()
 
     def _drop_cancelled(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
+from fakeproc.history import History
 from fakeproc.timeline import SECOND, Timeline
 
 __all__ = [
@@ -21,6 +21,8 @@ KERN_ERR = 3
 KERN_WARNING = 4
 KERN_NOTICE = 5
 KERN_INFO = 6
+LOG_BUF_LEN = 1 << 18  # bytes of text: CONFIG_LOG_BUF_SHIFT of a distribution's kernel
+AVERAGE = 32  # bytes that a record is taken to have: 1 << PRB_AVGBITS
 RECORD_MAX = 1024  # bytes: PRINTKRB_RECORD_MAX, what printk cuts a record to
 
 
@@ -38,11 +40,13 @@ class Record:
 
 
 class KernelLog:
-    """A ring of records (`kernel/printk`); the oldest fall out."""
+    """A ring of records (`kernel/printk/printk_ringbuffer.c`); the oldest fall out."""
 
-    def __init__(self, timeline: Timeline, capacity: int = 10_000) -> None:
+    def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self.records: deque[Record] = deque(maxlen=capacity)
+        self.records: History[Record] = History(
+            LOG_BUF_LEN // AVERAGE, LOG_BUF_LEN, lambda record: len(record.text)
+        )
 
     def say(self, text: str, level: int = KERN_INFO) -> None:
         """Log one line (`printk`); what does not fit into a record is cut off."""

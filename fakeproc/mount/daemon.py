@@ -19,11 +19,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.mount import libfuse, registry
+from fakeproc.mount.gone_names import GoneNames
 from fakeproc.mount.mountinfo import UnmountError, mounts_at, unmount
 from fakeproc.mount.mountpoints import MountError, directories
 from fakeproc.mount.processes import Process
 from fakeproc.mount.requests import Requests
 from fakeproc.mount.serving import Servers
+from fakeproc.mount.substitute import device_of_this_request
 from fakeproc.syscalls.identity import PROC_MAGIC, SYSFS_MAGIC
 from fakeproc.syscalls.service import Service
 from fakeproc.vfs.namespace import Namespace, file_systems
@@ -99,20 +101,23 @@ def serve(
     Raises MountError, with nothing left mounted, and OSError.
     """
     with _signals_blocked():
+        events = _Events()
+        gone_names = GoneNames(machine.kernel, mountpoint / "sys")
         try:
-            events = _Events()
             threading.Thread(target=_wait_for_a_signal, args=(events,), daemon=True).start()
-            threads = _threads(machine, mountpoint, allow_other, events)
+            threads = _threads(machine, mountpoint, allow_other, events, gone_names)
             # One after the other: libfuse 3 hands fusermount3 its socket through the
             # environment of the process, where two mounts at once would mix theirs up.
             for thread in threads:
                 thread.start()
                 _wait_until_ready(events, thread.name)
+            gone_names.start()
             _record(machine, mountpoint, temporary)
             logger.info("mounted %s on %s", machine.profile.name, mountpoint)
             on_ready()
             _wait_for_the_end(events, len(threads))
         finally:
+            gone_names.stop()
             left_behind = _unmount(mountpoint, temporary)
             registry.forget(mountpoint)
         for thread in threads:
@@ -131,7 +136,11 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def _threads(
-    machine: Machine, mountpoint: Path, allow_other: bool, events: _Events
+    machine: Machine,
+    mountpoint: Path,
+    allow_other: bool,
+    events: _Events,
+    gone_names: GoneNames,
 ) -> list[threading.Thread]:
     boundary = Boundary(machine)
     servers = Servers()
@@ -141,7 +150,13 @@ def _threads(
         name = operations.fstype.name
         directory = str(mountpoint / name)
         options = {**_OPTIONS, "allow_other": allow_other}
-        requests = Requests(operations, directory, lambda: events.put(_Ready(name)))
+
+        def ready() -> None:
+            if name == "sys":
+                gone_names.device = device_of_this_request()
+            events.put(_Ready(name))
+
+        requests = Requests(operations, directory, ready)
         failure = None
         try:
             libfuse.mount(requests, directory, options)

@@ -35,7 +35,6 @@ class KernelSizes:
 
     def heard(self, path: str, size: int) -> None:
         """The kernel believes in `size` from now on."""
-        self._asked_again.discard(path)
         if size == self._declared:
             self._heard.pop(path, None)
         else:
@@ -55,9 +54,12 @@ class KernelSizes:
         ESTALE makes it look up the path once more, attributes and all, and then
         open again; no process sees that.  Where a path leads to the file without
         a look-up (a file that is bound over another, a name in /proc/<pid>/fd),
-        the second open comes at once, and a stat(2) of our own has it ask.
+        the second open comes at once, and a stat(2) of our own has it ask.  So it does
+        where the file has grown once more since the look-up: a second ESTALE would
+        reach the process.
         """
         if self._believed(path, size) >= size:
+            self._asked_again.discard(path)
             return
         if path not in self._asked_again:
             self._asked_again.add(path)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
-__all__ = ["Substitute", "others_served"]
+__all__ = ["Substitute", "device_of_this_request", "others_served"]
 
 
 class Session(NamedTuple):
@@ -43,6 +43,11 @@ def _current_session() -> Session:
     session = (_libfuse_2 if libfuse.major(module) == 2 else _libfuse_3)(_typed(module), fuse)
     # A descriptor of its own: libfuse closes the other one when the mount goes.
     return session._replace(device=os.dup(session.device))
+
+
+def device_of_this_request() -> int:
+    """The FUSE device of the mount that this thread serves, as a descriptor of the caller's own."""
+    return _current_session().device
 
 
 class Substitute(threading.Thread):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -114,9 +115,9 @@ def _note(
         Access(
             machine.timeline.now / SECOND,
             caller.pid,
-            command_of(caller.pid),
+            sys.intern(command_of(caller.pid)),
             _OPERATIONS[name],
-            f"/{file_system.fstype.name}{below}",
+            sys.intern(f"/{file_system.fstype.name}{below}"),
             _count(name, result),
             result if isinstance(result, str) else None,
             _data(name, arguments),

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from fakeproc.access_record import AccessRecord
 from fakeproc.files.tree import Attribute, Attributes, Directory, ProcDirectory, Symlink
 from fakeproc.journal import Journal
+from fakeproc.mount import kernel_sizes
 from fakeproc.mount.requests import Requests
 from fakeproc.path_faults import PathFaults
 from fakeproc.timeline import Clock, Timeline
@@ -305,6 +307,23 @@ def test_the_kernel_looks_again_when_a_text_has_grown(mounted, before, now, look
     assert error_of(mounted.proc_requests.open, "/knob/value", FileInfo(os.O_WRONLY)) is None
     assert mounted.proc_requests.getattr("/knob/value")["st_size"] == len(now)
     assert error_of(mounted.proc_requests.open, "/knob/value", FileInfo()) is None
+
+
+def test_a_text_that_grows_at_every_look_is_opened_all_the_same(mounted, monkeypatch) -> None:
+    """It was ESTALE for the process: the kernel looks again once, and no more."""
+    monkeypatch.setattr(kernel_sizes, "others_served", nullcontext)  # there is no libfuse here
+    path = "/knob/value"
+    mounted.machine.replace(Knob("1"))
+    mounted.proc_requests.getattr(path)
+    answers = []
+    for text in ("22", "333", "4444"):
+        mounted.machine.replace(Knob(text))
+        answers.append(error_of(mounted.proc_requests.open, path, FileInfo()))
+        if answers[-1] is None:
+            break
+        mounted.proc_requests.getattr(path)
+        mounted.machine.replace(Knob(f"{text}5"))
+    assert answers == [errno.ESTALE, None]
 
 
 def test_the_kernel_looks_again_after_it_truncated_and_wrote_less(mounted) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fakeproc import Guest
+from fakeproc.mount.gone_names import BATCH
 
 INTERRUPTS = "proc/interrupts"
 AFFINITY = "proc/irq/39/smp_affinity"
@@ -425,6 +426,34 @@ def test_an_open_directory_of_a_device_that_is_taken_away(fakeproc_guest, again)
     assert [directory.exists() for directory in directories] == [again, again]
     assert [list(entries) for entries in opened] == [[], []]
     assert all(os.listdir(directory) for directory in directories if again)
+
+
+@pytest.mark.fakeproc(clock="manual")
+def test_the_kernel_forgets_the_names_of_devices_that_have_gone(fakeproc_guest) -> None:
+    """It kept them, and libfuse 200 bytes for each, until the memory was short."""
+    guest, bus = fakeproc_guest, fakeproc_guest.sys / "bus/vmbus/devices"
+    before = {*os.listdir(bus)}
+    (guest.host / "offer").write_text("netvsc subchannels=3")
+    guest.advance(1)
+    (name,) = {*os.listdir(bus)} - before
+    opened = [os.open(bus / name, os.O_PATH | flags) for flags in (0, os.O_NOFOLLOW)]
+    (guest.host / "rescind").write_text(name)
+    for _ in range(BATCH):  # a batch of them is told the kernel
+        (guest.host / "offer").write_text("hv_sock")
+        guest.advance(1)
+        (guest.host / "rescind").write_text("hv_sock")
+        guest.advance(1)
+    deadline = time.monotonic() + 60
+    while not all(_is_forgotten(descriptor) for descriptor in opened):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    for descriptor in opened:
+        os.close(descriptor)
+    assert {*os.listdir(bus)} == before
+
+
+def _is_forgotten(descriptor: int) -> bool:
+    return os.readlink(f"/proc/self/fd/{descriptor}").endswith(" (deleted)")
 
 
 # -- Writing ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fakeproc.access_record import escaped, unescaped
+from fakeproc.agenda import MOST_DATA, Planned
 from fakeproc.files.host.words import quoted
 from fakeproc.journal import Header, Saved, in_seconds, nanoseconds
 from fakeproc.timeline import SECOND
@@ -13,7 +14,6 @@ from fakeproc.timeline import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fakeproc.agenda import Planned
     from fakeproc.machine import Machine
 
 __all__ = ["agenda_text", "at_command", "journal_command", "moment_of", "path_of", "saved"]
@@ -56,7 +56,7 @@ def at_command(machine: Machine, words: list[str]) -> Callable[[], object]:
     """
     match words:
         case ["clear"]:
-            return machine.agenda.waiting.clear
+            return machine.agenda.clear
         case ["cancel", number]:
             return _cancel(machine, number)
         case ["at", *rest]:
@@ -70,9 +70,16 @@ def at_command(machine: Machine, words: list[str]) -> Callable[[], object]:
         if len(words) > 3:
             raise ValueError(f"unexpected argument {quoted(words[3])}")
         path = path_of(words[2])
+        _check_length(path, b"")
         return partial(machine.agenda.plan, instant, "read", path, b"")
     path, data = path_of(words[1]), _data(" ".join(words[2:])) + NEWLINE
+    _check_length(path, data)
     return partial(machine.agenda.plan, instant, "write", path, data)
+
+
+def _check_length(path: str, data: bytes) -> None:
+    if len(path) + len(data) > MOST_DATA:
+        raise ValueError(f"the path and the data of a request are at most {MOST_DATA} bytes")
 
 
 def _data(word: str) -> bytes:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from fakeproc.timeline import Timeline
 
-__all__ = ["Uevent", "Uevents"]
+__all__ = ["CAPACITY", "Uevent", "Uevents"]
+
+CAPACITY = 10_000  # events that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class Uevents:
     looks for the VMBus (its CPUs, nodes and buses) nobody is there to hear.
     """
 
-    def __init__(self, timeline: Timeline, capacity: int = 10_000) -> None:
-        self.events: deque[Uevent] = deque(maxlen=capacity)
+    def __init__(self, timeline: Timeline) -> None:
+        self.events: deque[Uevent] = deque(maxlen=CAPACITY)
         self._timeline = timeline
         self.audible = False
         self._sequence = 0
