@@ -97,6 +97,8 @@ class Machine:
         self.inventory = Inventory(self.host, profile.seed)
         self.kernel.boot()
         self.timeline.settle()
+        self.timeline.finish(self.kernel.take_offline())
+        self.timeline.settle()
         self.timeline.clock.forward_to(profile.uptime_s * SECOND)
         # To the same instant every time, wherever a real clock is by now.
         self.timeline.run_to(profile.uptime_s * SECOND)

@@ -20,6 +20,7 @@ from fakeproc.api.errors import (
     ScenarioError,
     ScenarioFailedError,
 )
+from fakeproc.api.export import export, form_of
 from fakeproc.api.files import Files, Path
 from fakeproc.api.measure import Measured
 from fakeproc.api.state import State
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from fakeproc.play.target import Target
+    from fakeproc.recordings.record import Root
 
 __all__ = ["Console", "Uevent"]
 
@@ -235,6 +237,21 @@ class Console(Files):
             raise ScenarioFailedError(f"{scenario}: {error}") from error
         except (load.ScenarioError, names.PlayError) as error:
             raise ScenarioError(str(error)) from error
+
+    @abstractmethod
+    def _root(self) -> Root:
+        """Where its files can be recorded."""
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        form: Literal["archive", "directory", "profile"] | None = None,
+    ) -> None:
+        """Hand the guest on as it is now, as `fakeproc export` does.
+
+        The name says the form where `form` does not.  Raises OSError, EEXIST where it is there.
+        """
+        export(self._root(), self._ask("now.toml"), path, form or form_of(path))
 
     def journal(self) -> str:
         """What was done to the guest since it booted, for `fakeproc replay`."""

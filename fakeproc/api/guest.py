@@ -34,6 +34,7 @@ from fakeproc.profiles.select import (
     checked_sizes,
     chosen,
 )
+from fakeproc.recordings.record import Root
 
 __all__ = ["Guest"]
 
@@ -292,6 +293,9 @@ class Guest(Console):
 
     def _target(self) -> Target:
         return MountedTarget(self.root)
+
+    def _root(self) -> Root:
+        return Root(str(self.root))
 
     # -- Paths of the guest --------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from fakeproc import machine as emulated
 from fakeproc.api.console import Console
 from fakeproc.api.errors import RefusedError
+from fakeproc.api.export import NamespaceRoot
 from fakeproc.api.files import Names, Path, guest_path
 from fakeproc.play.in_process import InProcessTarget
 from fakeproc.play.target import Target
@@ -20,6 +21,7 @@ from fakeproc.profiles.select import (
     checked_clock,
     chosen,
 )
+from fakeproc.recordings.record import Root
 from fakeproc.vfs.namespace import Namespace
 
 __all__ = ["Machine"]
@@ -94,6 +96,9 @@ class Machine(Console):
 
     def _target(self) -> Target:
         return InProcessTarget(self._files)
+
+    def _root(self) -> Root:
+        return NamespaceRoot(self._files)
 
     def _resolve(self, path: Path) -> str:
         try:

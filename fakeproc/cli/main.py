@@ -25,6 +25,7 @@ from fakeproc.cli.completion import completion
 from fakeproc.cli.cost import cost
 from fakeproc.cli.diff import diff
 from fakeproc.cli.doctor import doctor
+from fakeproc.cli.export import export
 from fakeproc.cli.host import host
 from fakeproc.cli.importing import import_
 from fakeproc.cli.journal import replay, save
@@ -126,6 +127,7 @@ for subcommand in (
     profiles,
     record,
     import_,
+    export,
     kernels,
     patches,
     cost,

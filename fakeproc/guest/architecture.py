@@ -11,7 +11,7 @@ from fakeproc.guest.irq.pic import LEGACY_IRQS
 from fakeproc.guest.irq.vector import VectorDomain, vectors_of_a_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fakeproc.guest.accounting import Accounting
     from fakeproc.guest.cpus import Cpus
@@ -116,6 +116,17 @@ class Architecture(ABC):
     def _restore(self, row: str, counts: dict[int, int]) -> None:
         """Let a row have counted so much already."""
 
+    def counted(self) -> dict[str, Mapping[int, int]]:
+        """What `restore` takes: the counts of each row by CPU, up to now."""
+        found = self._counted()
+        if self._message_irq is not None:
+            found[self.vmbus_row] = self._message_irq.counts
+        return found
+
+    @abstractmethod
+    def _counted(self) -> dict[str, Mapping[int, int]]:
+        """Those that `_restore` takes."""
+
     def restore_vmbus(self, counts: dict[int, int]) -> None:
         """Let the VMBus have counted so much already, beside the HYP of a profile's [arch]."""
         for cpu, number in counts.items():
@@ -190,6 +201,10 @@ class X86(Architecture):
         """All of them are `irq_cpustat_t`."""
         self._accounting.restore_arch(row, counts)
 
+    def _counted(self) -> dict[str, Mapping[int, int]]:
+        """All of them."""
+        return dict(self._accounting.arch)
+
     def count_timer(self, cpu: int, number: int) -> None:
         """`sysvec_hyperv_stimer0`."""
         if self.timer_row == self.vmbus_row:
@@ -251,7 +266,7 @@ class Arm64(Architecture):
         """The IPIs, the timer and the VMBus, but for what the profile describes itself."""
         super().start(irqs)
         chip = self.chip("GICv3")
-        listed = {irq.irq: irq for irq in self._profile.irqs}
+        listed = {irq.irq: irq for irq in self._profile.irqs if not irq.of_device}
         for number in range(self.IPIS):
             if number + 1 not in listed:
                 desc = irqs.create(chip, number, number + 1)
@@ -296,6 +311,11 @@ class Arm64(Architecture):
                 self._irqs.restore(desc, counts)
                 return
         self._accounting.restore_arch(row, counts)
+
+    def _counted(self) -> dict[str, Mapping[int, int]]:
+        """The IPIs, the timer and the VMBus."""
+        own = {desc.actions[0]: desc.counts for desc in (self._timer, self._vmbus) if desc}
+        return {**self._accounting.arch, **own}
 
     def count_timer(self, cpu: int, number: int) -> None:
         """`arch_timer_handler_virt`."""

@@ -84,7 +84,8 @@ class DmiDevice(Device):
 
     def __init__(self, devices: Devices, profile: Profile) -> None:
         super().__init__("id", class_=devices.class_of("dmi"))
-        uuid = uuid5(NAMESPACE_URL, f"fakeproc:{profile.name}:{profile.seed}")
+        whose = profile.dmi.identity or profile.name
+        uuid = uuid5(NAMESPACE_URL, f"fakeproc:{whose}:{profile.seed}")
         digits = f"{uuid.int:039d}"[-26:]  # 26, as Hyper-V gives board, chassis and machine alike
         serial = "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
         dmi = profile.dmi

@@ -17,12 +17,12 @@ from fakeproc.guest.base.smt import SmtControl
 from fakeproc.guest.base.uevents import Uevents
 from fakeproc.guest.cpu_time import Load
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
+from fakeproc.guest.described_irqs import request_described, restore_described
 from fakeproc.guest.dmi import dmi_id_init
 from fakeproc.guest.hv.interrupt_path import extra_cost
 from fakeproc.guest.hv.vmbus import Vmbus
 from fakeproc.guest.irq.core import IrqCore
 from fakeproc.guest.irq.cpu_migration import CpuMigration
-from fakeproc.guest.irq.pic import legacy_irqs
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE, KernelLog
 from fakeproc.guest.machinecheck import Machinecheck
 from fakeproc.guest.net import Net
@@ -50,7 +50,8 @@ class Kernel:
         self.profile = profile
         self.boot_time = boot_time  # seconds since 1970
         self.personality = profile.kernel.personality
-        self._counts_on_top = self.personality.series.top_counts_channels(
+        # Whether the top-level interrupt counts what came for channels, too.
+        self.counts_on_top = self.personality.series.top_counts_channels(
             arm64=profile.architecture == "arm64"
         )
         self.timeline = timeline
@@ -183,7 +184,7 @@ class Kernel:
         if self.profile.hyperv:
             self.log.say("Hypervisor detected: Microsoft Hyper-V")
         self.architecture.start(self.irqs)
-        self._request_other_irqs()
+        request_described(self.profile, self.irqs, self.architecture, self.cpus.online, self.log)
         for cpu in cpus_in(self.cpus.online):
             self.accounting.cpu_online(cpu)
             self._host.start_timer(cpu)
@@ -213,48 +214,19 @@ class Kernel:
         kernel = self.profile.kernel
         return f"{kernel.uname_release} ({kernel.builder}) ({kernel.compiler}) {kernel.build}"
 
-    def _request_other_irqs(self) -> None:
-        for wanted in self.profile.irqs:
-            chip = self.architecture.chip(wanted.chip)
-            desc = self.irqs.create(chip, wanted.hwirq, wanted.irq)
-            desc.flow_name, desc.trigger, desc.node = wanted.flow, wanted.trigger, wanted.node
-            desc.settable = wanted.settable and not wanted.per_cpu
-            desc.managed = wanted.managed
-            desc.per_cpu, desc.hint = wanted.per_cpu, cpu_mask(wanted.hint)
-            if wanted.effective is not None:
-                chip.start(desc, cpu_mask(wanted.effective))
-            elif not wanted.per_cpu:
-                chip.start(desc, self.cpus.online & -self.cpus.online)
-            else:
-                chip.start(desc, 0)
-            desc.actions.extend(wanted.actions)
-            desc.in_proc = bool(desc.actions)
-            self.architecture.described(desc)
-            if wanted.affinity is not None:
-                desc.affinity, desc.affinity_set = cpu_mask(wanted.affinity), True
-            self._activate(desc)
-        if self.profile.pic:
-            legacy_irqs(self.irqs, self.architecture.chip)
-        for wanted in self.profile.irqs:
-            if wanted.directory is not None:
-                self.irqs.descs[wanted.irq].in_proc = wanted.directory
-
-    def _activate(self, desc: IrqDesc) -> None:
-        """The end of `request_irq`; who is refused lets it be."""
-        if desc.actions and not desc.per_cpu:
+    def take_offline(self) -> Sleeper[None]:
+        """Take CPUs offline as somebody has done since the boot; one that cannot go stays."""
+        for cpu in sorted(self.profile.cpus.offlined):
             try:
-                desc.chip.activate(desc)
+                yield from self.hotplug.set_online(cpu, False)
             except OSError as error:
-                self.log.say(f"fakeproc: IRQ {desc.irq} cannot be requested: {error.strerror}")
-                desc.actions.clear()
+                self.log.say(f"fakeproc: CPU {cpu} stays online: {error.strerror}", KERN_NOTICE)
 
     def restore_counts(self) -> None:
         """Let the guest have run as long, and counted as much, as its profile says.
 
         Where the profile gives a counter no value, the one of the boot stays.
         """
-        for irq in self.profile.irqs:
-            self.irqs.restore(self.irqs.descs[irq.irq], irq.counts)
         for device in self.profile.vmbus.devices:
             for wanted in device.channels:
                 channel, _ = self.vmbus.table.find(wanted.relid, device.connection - 1)
@@ -263,12 +235,13 @@ class Kernel:
                         self.irqs.restore(channel.desc, wanted.counts)
                     for cpu, number in wanted.counts.items():
                         self.vmbus.callback(channel, cpu, number)
+        restore_described(self.profile, self.irqs, self.log)
         for row, counts in self.profile.arch.items():
             self.architecture.restore(row, counts)
         self.accounting.restore_ticks(
             {cpu: self.architecture.timer_count(cpu) for cpu in cpus_in(self.cpus.present)}
         )
-        if self._counts_on_top:
+        if self.counts_on_top:
             # What a profile says of the VMBus as a whole is meant with the series,
             # where the channels' interrupts count elsewhere.
             for device in self.profile.vmbus.devices:
@@ -320,7 +293,7 @@ class Kernel:
         found = {**left_behind, **relids}
         softirqs = self.vmbus.handle_events(vp, found, connection)
         hardirqs = sum(found.values())
-        if self._counts_on_top:
+        if self.counts_on_top:
             self.architecture.count_vmbus(vp, hardirqs)
         if message is not None:
             hardirqs += times

@@ -192,7 +192,10 @@ class Host:
         channel = self.connections[connection].channel(packet.relid)
         if channel is None or not channel.open:
             return BusRelations(None)
-        return BusRelations(channel.device.pci_model, channel.device.address)
+        device = channel.device
+        return BusRelations(
+            None if device.pci_model == "none" else device.pci_model, device.address
+        )
 
     def query_adapter(self, packet: AdapterQuery, connection: int = 0) -> Adapter | None:
         """Answer a packet of the ring: the address of a network adapter, while it is open."""

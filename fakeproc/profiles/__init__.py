@@ -21,7 +21,7 @@ from fakeproc.profiles.schema import Profile
 from fakeproc.recordings.findings import Findings
 from fakeproc.recordings.machine import machine_of
 from fakeproc.recordings.sources import is_recording, read_sources
-from fakeproc.recordings.tree import RecordingError
+from fakeproc.recordings.tree import EXPORTED, RecordingError
 from fakeproc.shell_words import shown
 
 __all__ = [
@@ -91,17 +91,22 @@ def load(name_or_path: str) -> Profile:
 def imported(paths: list[Path]) -> tuple[Profile, str, Findings]:
     """A machine from recordings: the profile, its TOML, and what was found and assumed.
 
-    Raises ProfileError, one sentence with the source and the member or line.
+    An archive of `fakeproc export` brings its profile along.  Raises ProfileError, one sentence
+    with the source and the member or line.
     """
     findings = Findings()
+    name = paths[0].name.partition(".")[0] or "machine"
     try:
         recording = read_sources(paths)
+        text = recording.text(EXPORTED)
+        if text is not None:
+            findings.found.append("the profile of a guest of fakeproc, as it was exported")
+            return parse(text, f"{recording.origin}: {EXPORTED}", name), text, findings
         words = f"imported from {', '.join(path.name for path in paths)}"
         document = machine_of(recording, words[:200], findings)
     except RecordingError as error:
         raise ProfileError(str(error)) from error
     text = tomli_w.dumps(document)
-    name = paths[0].name.partition(".")[0] or "machine"
     return parse(text, f"the machine of {recording.origin}", name), text, findings
 
 
@@ -111,9 +116,15 @@ def _built_in(name: str) -> Profile:
     return parse(source(name), f"{name}.toml", name)
 
 
-def dump(profile: Profile) -> str:
-    """A profile as complete TOML, every default written out."""
-    document = profile.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"name"})
+def dump(profile: Profile, *, defaults: bool = True) -> str:
+    """A profile as TOML, complete, every default written out; or without defaults."""
+    document = profile.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude_defaults=not defaults,
+        exclude={"name"},
+    )
     return tomli_w.dumps(document)
 
 

@@ -74,7 +74,7 @@ class Device(_Channel):
     subchannels: tuple[Subchannel, ...] = ()  # a list of tables, in the order of the offers
     # Sub-channels beyond those listed, with relids as the host likes.
     more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)
-    pci: Literal["nic", "mana", "nvme"] = "nic"  # what lies behind a vpci device
+    pci: Literal["nic", "mana", "nvme", "none"] = "nic"  # what lies behind a vpci device
     encrypted: bool = False  # whether the paravisor offers it, on a confidential VMBus
     connection: int = Field(default=1, ge=1, le=MAX_CONNECTIONS)  # on which it is offered
     # Drivers probe devices side by side, so that which SCSI controller becomes

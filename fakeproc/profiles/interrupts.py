@@ -67,6 +67,9 @@ class OtherIrq(Table):
     per_cpu: bool = False  # whether each CPU has its own, which nobody can move
     # Whether /proc/irq/<n> is there; default: where somebody has requested the interrupt.
     directory: bool | None = None
+    # Whether a channel or a PCI function makes it, which is known by chip and hwirq: then this
+    # says which number it gets, and where it goes once the guest has booted.
+    of_device: bool = False
     settable: bool = True  # whether user space may move it
     managed: bool = False  # affinity owned by the kernel
     node: int = Field(default=-1, ge=-1, lt=MAX_CPUS)  # the NUMA node of its device; -1 for none
@@ -80,6 +83,8 @@ class OtherIrq(Table):
     def _check(self) -> OtherIrq:
         if self.per_cpu and self.managed:
             raise ContradictionError(("managed",), "each CPU has its own (per_cpu)")
+        if self.of_device and self.hwirq is None:
+            raise ContradictionError(("of_device",), "it is known by its hwirq")
         if self.rate and self.effective is not None and not self.effective and not self.per_cpu:
             raise ContradictionError(("rate",), "it comes to no CPU (effective)")
         return self

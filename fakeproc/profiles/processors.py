@@ -93,6 +93,7 @@ class Cpus(Table):
     # The first so many of the possible ones, or which; default: all.
     present: CpuCount | None = None
     offline: CpuSet = frozenset()  # present, but not online at the start
+    offlined: CpuSet = frozenset()  # online while the guest boots, and taken offline then
     packages: int = Field(default=1, ge=1, le=MAX_CPUS)  # sockets, among which the CPUs are divided
     threads_per_core: int = Field(default=1, ge=1, le=MAX_CPUS)  # 2 with hyper-threading
     # What neighbours in number differ in: two threads of a core; two cores, the second threads
@@ -176,6 +177,7 @@ class Cpus(Table):
             )
         for location, cpus in (
             (("offline",), self.offline),
+            (("offlined",), self.offlined),
             (("isolated", "managed_irq"), self.isolated.managed_irq),
             (("isolated", "domain"), self.isolated.domain),
         ):
@@ -185,7 +187,7 @@ class Cpus(Table):
                     f"names CPU {max(cpus - present)}, but only {as_list(sorted(present))}"
                     " are present",
                 )
-        if self.offline == present:
+        if self.offline | self.offlined == present:
             raise ContradictionError(("offline",), "leaves no CPU online")
         if self.groups:
             self._check_groups()

@@ -126,6 +126,8 @@ class Dmi(Table):
     firmware: Literal["bios", "uefi"] | None = None
     # The chassis' asset tag; default: the serial number.  By Azure's tag agents know Azure.
     asset_tag: str = Field(default="", max_length=64, pattern=r"^[ -~]*$")
+    # What serial numbers and UUID are made of, with the seed; default: the profile's name.
+    identity: str = Field(default="", max_length=200)
     # Texts of /sys/class/dmi/id in place of Hyper-V's, by the names of the files.
     ids: dict[DmiName, DmiText] = Field(default={})
 
@@ -249,16 +251,17 @@ class Profile(Table):
             raise ContradictionError(("vmbus", "hibernation"), "there is no S4 on arm64")
         if not self.hyperv and self.vmbus.devices:
             raise ContradictionError(("vmbus", "devices"), "only Hyper-V offers any (hyperv)")
-        if 0 in self.cpus.offline and self.hyperv:
-            raise ContradictionError(
-                ("cpus", "offline"), "names CPU 0, which receives the VMBus's messages"
-            )
+        for key in ("offline", "offlined"):
+            if 0 in getattr(self.cpus, key) and self.hyperv:
+                raise ContradictionError(
+                    ("cpus", key), "names CPU 0, which receives the VMBus's messages"
+                )
         if 0 not in self.cpus.present_cpus:
             raise ContradictionError(("cpus", "present"), "lacks CPU 0, which boots the guest")
-        possible = self.cpus.possible_cpus
+        online = self.cpus.possible_cpus - self.cpus.offline - self.cpus.offlined
         for location, channel in self.vmbus.located_channels:
             target = channel.target_cpu
-            if target is not None and (target not in possible or target in self.cpus.offline):
+            if target is not None and target not in online:
                 raise ContradictionError(
                     ("vmbus", *location, "target_cpu"), f"CPU {target} is not online"
                 )

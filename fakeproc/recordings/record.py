@@ -18,9 +18,9 @@ import re
 import stat
 import sys
 import tarfile
-from typing import Dict, Iterator, List, Match, Optional, Pattern, Tuple
+from typing import Any, Dict, Iterator, List, Match, Optional, Pattern, Tuple
 
-__all__ = ["Names", "main", "record"]
+__all__ = ["TOP", "Names", "Root", "main", "record"]
 
 MAX_FILE = 64 << 20  # bytes of one file
 MAX_TOTAL = 256 << 20  # bytes of all files
@@ -105,22 +105,72 @@ class Names:
         return self._new[word]
 
 
-def _walk(root: str, below: str) -> Iterator[str]:
+class Root:
+    """Where proc and sys are: a directory of this machine.  Paths are relative to it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def _of(self, below: str) -> str:
+        return os.path.join(self.path, below)
+
+    def is_link(self, below: str) -> bool:
+        """Whether a path is a symbolic link itself."""
+        return os.path.islink(self._of(below))
+
+    def is_directory(self, below: str) -> bool:
+        """Whether a path is a directory, and no link to one."""
+        return os.path.isdir(self._of(below)) and not self.is_link(below)
+
+    def exists(self, below: str) -> bool:
+        """Whether there is anything, a link that leads nowhere included."""
+        return os.path.lexists(self._of(below))
+
+    def names(self, below: str) -> List[str]:
+        """The entries of a directory, sorted; none of one that cannot be looked into."""
+        try:
+            return sorted(os.listdir(self._of(below)))
+        except OSError:
+            return []
+
+    def readlink(self, below: str) -> str:
+        """Where a link leads.  Raises OSError."""
+        return os.readlink(self._of(below))
+
+    def read(self, below: str, most: int) -> bytes:
+        """A file's first bytes.  Raises OSError: EACCES where it is only to be written."""
+        descriptor = os.open(self._of(below), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "no regular file")
+            return file.read(most)
+
+    def host_name(self) -> str:
+        """What the machine is called; nothing where that is not known."""
+        try:
+            return _read(self, "proc/sys/kernel/hostname").decode("utf-8", "replace").strip()
+        except OSError:  # a dump without it: nothing in there is known to be its name
+            return os.uname().nodename if self.path == "/" else ""
+
+
+def _walk(root: Root, below: str) -> Iterator[str]:
     """Files and links below a directory, or the file itself; links are not followed."""
-    path = os.path.join(root, below)
-    if os.path.islink(path) or not os.path.isdir(path):
-        if os.path.lexists(path):
+    if not root.is_directory(below):
+        if root.exists(below):
             yield below
         return
-    for directory, names, files in os.walk(path):
-        here = os.path.relpath(directory, root)
-        links = [name for name in names if os.path.islink(os.path.join(directory, name))]
-        names.sort()
-        for name in sorted(files + links):
-            yield "%s/%s" % (here, name)
+    directories = []
+    for name in root.names(below):
+        path = "%s/%s" % (below, name)
+        if root.is_directory(path):
+            directories.append(path)
+        else:
+            yield path
+    for path in directories:
+        yield from _walk(root, path)
 
 
-def chosen(root: str) -> Iterator[str]:
+def chosen(root: Root) -> Iterator[str]:
     """What is recorded, each path once."""
     seen = set()
     for below in ["proc/" + name for name in PROC] + ["sys/" + name for name in SYS]:
@@ -133,26 +183,15 @@ def chosen(root: str) -> Iterator[str]:
             yield path
 
 
-def _read(root: str, path: str) -> bytes:
-    """A file's bytes.  Raises OSError: EACCES where it is only to be written, EFBIG."""
-    descriptor = os.open(os.path.join(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "no regular file")
-        data = file.read(CONFIG_BYTES if path.endswith("/config") else MAX_FILE + 1)
+def _read(root: Root, path: str) -> bytes:
+    """A file's bytes.  Raises OSError, EFBIG for one that is too long."""
+    data = root.read(path, CONFIG_BYTES if path.endswith("/config") else MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return data
 
 
-def _host_name(root: str) -> str:
-    try:
-        return _read(root, "proc/sys/kernel/hostname").decode("utf-8", "replace").strip()
-    except OSError:  # a dump without it: nothing in there is known to be its name
-        return os.uname().nodename if root == "/" else ""
-
-
-def _classes(root: str, paths: List[str]) -> List[str]:
+def _classes(root: Root, paths: List[str]) -> List[str]:
     """The GUIDs of classes of VMBus devices, which every machine has in common."""
     found = []
     for path in paths:
@@ -164,18 +203,23 @@ def _classes(root: str, paths: List[str]) -> List[str]:
     return found
 
 
-def record(root: str, archive: tarfile.TarFile, keep_names: bool) -> Tuple[int, Dict[str, str]]:
-    """Put a machine into an archive: how many files, and why some could not be read."""
+def record(
+    root: Root, archive: Any, keep_names: bool, more: Optional[Dict[str, bytes]] = None
+) -> Tuple[int, Dict[str, str]]:
+    """Put a machine into an archive: how many files, and why some could not be read.
+
+    `archive` takes members as a TarFile does (`addfile`); `more` are files beside proc and sys.
+    """
     paths = list(chosen(root))
-    names = None if keep_names else Names(_host_name(root), _classes(root, paths))
+    names = None if keep_names else Names(root.host_name(), _classes(root, paths))
     unreadable = {}  # type: Dict[str, str]
     total = number = 0
     for path in paths:
         shown = names.replaced("", path) if names else path
         info = tarfile.TarInfo("%s/%s" % (TOP, shown))
         try:
-            if os.path.islink(os.path.join(root, path)):
-                target = os.readlink(os.path.join(root, path))
+            if root.is_link(path):
+                target = root.readlink(path)
                 if target.startswith("/"):
                     raise OSError(errno.EXDEV, "a link to " + target)
                 info.type, info.mode = tarfile.SYMTYPE, 0o777
@@ -203,10 +247,12 @@ def record(root: str, archive: tarfile.TarFile, keep_names: bool) -> Tuple[int, 
         "unreadable": unreadable,
         "replaced": None if names is None else names.counts,
     }
-    data = json.dumps(manifest, indent=1, sort_keys=True).encode()
-    info = tarfile.TarInfo(TOP + "/manifest.json")
-    info.size = len(data)
-    archive.addfile(info, io.BytesIO(data))
+    beside = {"manifest.json": json.dumps(manifest, indent=1, sort_keys=True).encode()}
+    beside.update(more or {})
+    for name, data in sorted(beside.items()):
+        info = tarfile.TarInfo("%s/%s" % (TOP, name))
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
     return number, unreadable
 
 
@@ -221,7 +267,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         with open(options.output, "xb") as file:
             try:
                 with tarfile.open(fileobj=file, mode="w:gz") as archive:
-                    number, unreadable = record(options.root, archive, options.keep_names)
+                    number, unreadable = record(Root(options.root), archive, options.keep_names)
                 if not number:
                     raise OSError(errno.ENOENT, "no proc and sys to be read", options.root)
             except BaseException:

@@ -18,6 +18,8 @@ __all__ = ["is_recording", "read_sources"]
 
 # Where a machine's files begin: behind these, whatever stands before is the archive's own.
 _ROOT = re.compile(r"(?:(?P<top>.*?)/)?(?:proc|sys)(?:/|$)")
+# What `fakeproc record` and `fakeproc export` put beside proc and sys.
+_BESIDE = re.compile(r"(?:[^/]+/)?(?:manifest\.json|profile\.toml)")
 _PROCESS = re.compile(r"(?:^|/)proc/(?:\d+|self|thread-self)(?:/|$)")
 
 # How a text is known, and what it is then.
@@ -84,6 +86,8 @@ def _read(path: Path) -> Recording:
 
 
 def _is_of_a_machine(path: str) -> bool:
+    if _BESIDE.fullmatch(path):
+        return True
     return _ROOT.match(path) is not None and _PROCESS.search(path) is None
 
 
@@ -102,8 +106,10 @@ def _below_root(found: Recording) -> Recording:
         raise RecordingError(f"{found.origin}: several machines ({some}): import one of them")
     prefix = next(iter(tops)) + "/" if next(iter(tops)) else ""
     whole = Recording(found.origin)
+    is_ours = f"{prefix}manifest.json" in found.files
     for name, data in found.files.items():
-        whole.add_file(name.removeprefix(prefix), data)
+        if name.startswith(prefix) and (is_ours or not _BESIDE.fullmatch(name)):
+            whole.add_file(name.removeprefix(prefix), data)
     for name, target in found.links.items():
         if name.startswith(prefix):
             whole.add_link(name.removeprefix(prefix), target)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass, field
 
-__all__ = ["MAX_FILE", "MAX_FILES", "MAX_TOTAL", "Recording", "RecordingError"]
+__all__ = ["EXPORTED", "MAX_FILE", "MAX_FILES", "MAX_TOTAL", "Recording", "RecordingError"]
 
+EXPORTED = "profile.toml"  # beside proc and sys, the profile of a guest of ours
 MAX_FILE = 64 << 20  # bytes of one file: /proc/interrupts of 2,048 CPUs takes 46 MB
 MAX_TOTAL = 512 << 20  # bytes of all files
 MAX_FILES = 500_000  # files, links and directories

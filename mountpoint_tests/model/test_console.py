@@ -42,6 +42,7 @@ MODES = {
     "programs": 0o200,
     "state.json": 0o444,
     "profile.toml": 0o444,
+    "now.toml": 0o444,
 }
 
 

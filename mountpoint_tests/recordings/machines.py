@@ -56,3 +56,26 @@ def as_archive(
         for info in more or []:
             archive.addfile(info)
     return path
+
+
+def whole_tree(machine) -> dict[str, str]:
+    """Every file and link below /proc and /sys of a machine, or the errno of one that fails."""
+    found, waiting = {}, ["/proc", "/sys"]
+    while waiting:
+        path = waiting.pop()
+        try:
+            found[path] = f"-> {machine.readlink(path)}"
+            continue
+        except OSError:
+            pass
+        try:
+            names = machine.list(path)
+        except NotADirectoryError:
+            try:
+                found[path] = machine.read(path)
+            except OSError as error:
+                found[path] = f"errno {error.errno}"
+        else:
+            found[path] = " ".join(names)
+            waiting += [f"{path}/{name}" for name in names]
+    return found

@@ -19,6 +19,7 @@ from fakeproc.files.host.commands import (
 )
 from fakeproc.files.host.faults import fault_command, faults_text
 from fakeproc.files.host.moments import agenda_text, at_command, journal_command, saved
+from fakeproc.files.host.now import profile_now
 from fakeproc.files.host.offers import offer_command, rescind_command
 from fakeproc.files.host.state import state
 from fakeproc.files.host.words import spelt
@@ -216,6 +217,12 @@ def journal_store(machine: Machine, data: bytes) -> Sleeper[None]:
 def profile_show(machine: Machine) -> str:
     """The complete profile as mounted."""
     return profiles.dump(machine.profile)
+
+
+@CONSOLE.show(name="now.toml")
+def now_show(machine: Machine) -> str:
+    """The profile of the guest as it is now, without defaults; `fakeproc export` keeps it."""
+    return profiles.dump(profile_now(machine), defaults=False)
 
 
 @CONSOLE.show(name="state.json")

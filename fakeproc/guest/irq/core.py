@@ -148,10 +148,18 @@ class IrqCore:
         self.irqs_sum: Counter[int] = Counter()
         self.longest_chip_name = 8  # it is never less, and never shrinks
         self._free_from: dict[int, int] = {}  # by floor: below it nothing is free
+        # Numbers that are kept for what devices map first, by chip and hwirq.
+        self._reserved: dict[tuple[str, int | None], int] = {}
+        self._kept: frozenset[int] = frozenset()  # all of these numbers
         self._cpus = cpus
         self._log = log
 
     # Life cycle
+
+    def reserve(self, numbers: dict[tuple[str, int | None], int]) -> None:
+        """Keep a number for the first interrupt of each chip (by name) and hwirq."""
+        self._reserved = dict(numbers)
+        self._kept = frozenset(numbers.values())
 
     def create(
         self,
@@ -168,16 +176,24 @@ class IrqCore:
             if self.create_faults:
                 self.create_faults -= 1
                 raise OSError(ENOMEM, "the fault 'irq enomem' was armed")
-            irq = self._free_from.get(floor, floor)
-            while irq in self.descs:
-                irq += 1
-            self._free_from[floor] = irq + 1
+            irq = self._reserved.pop((chip.name, hwirq), None)
+            if irq is None or irq in self.descs:
+                irq = self._lowest_free(floor)
+            self._kept -= {irq}
         desc = IrqDesc(irq, chip, hwirq, self.default_affinity, due=self.due)
         self.descs[irq] = desc
         chip.alloc(desc)
         self.longest_chip_name = max(self.longest_chip_name, len(chip.name))
         self.nr_irqs = max(self.nr_irqs, irq + 1)
         return desc
+
+    def _lowest_free(self, floor: int) -> int:
+        """The lowest number from the floor on that is neither taken nor kept."""
+        irq = self._free_from.get(floor, floor)
+        while irq in self.descs or irq in self._kept:
+            irq += 1
+        self._free_from[floor] = irq + 1
+        return irq
 
     def free(self, desc: IrqDesc) -> None:
         """Give a descriptor back; its number is the next to be taken if it is lowest."""
@@ -219,6 +235,10 @@ class IrqCore:
         desc.actions.clear()
         desc.hint = 0
         desc.chip.deactivate(desc)
+
+    def is_reserved(self, chip: str, hwirq: int) -> bool:
+        """Whether a number is kept for an interrupt, so that its device has it for certain."""
+        return (chip, hwirq) in self._reserved
 
     # Affinity
 

@@ -169,7 +169,7 @@ class PciBus(Bus[PciFunction]):
         device.unit = self._units[device.model.name].alloc()
         name = self._chip_name.format(address=device.address)
         chip = self._architecture.chip(name)
-        queues = min(device.vectors - 1, self._cpus.online.bit_count(), device.model.most_queues)
+        queues = self._queues(device, name)
         try:
             for index in range(1 + queues):
                 self._request(device, chip, index)
@@ -192,6 +192,19 @@ class PciBus(Bus[PciFunction]):
         if index:
             self._spread(desc, chip, function.model, index - 1)
         self._irqs.request(desc, function.vector(index))
+
+    def _queues(self, device: PciFunction, chip: str) -> int:
+        """One for each CPU, as far as there are vectors; or as many as the profile has numbers for.
+
+        A machine that was recorded had other CPUs online when the driver came than it has now.
+        """
+        described = [
+            index
+            for index in range(1, device.vectors)
+            if self._irqs.is_reserved(chip, self._hwirq(device, index))
+        ]
+        most = min(device.vectors - 1, self._cpus.online.bit_count(), device.model.most_queues)
+        return max(described, default=most)
 
     def _interface(self, function: PciFunction, queues: int) -> NetDevice:
         """`mlx5e_create_netdev`, `mana_probe_port`: under the name that udev gives it at once.
@@ -234,7 +247,8 @@ class PciBus(Bus[PciFunction]):
 
     def _spread(self, desc: IrqDesc, chip: OneCpuChip, model: PciModel, queue: int) -> None:
         """A CPU for each queue: by the kernel (`irq_create_affinity_masks`), or as advice."""
-        cpu = list(cpus_in(self._cpus.online))[queue]
+        online = list(cpus_in(self._cpus.online))
+        cpu = online[queue % len(online)]
         chip.start(desc, 1 << cpu)
         if model.managed:
             desc.managed = desc.affinity_set = True
