@@ -60,7 +60,7 @@ class Topology:
         self.node_masks = self._masks_of_nodes(profile)
         self._package = self._sets(lambda at: at.package)
         self._die = self._sets(lambda at: (at.package, at.die))
-        self._core = self._sets(lambda at: (at.package, at.die, at.node, at.core))
+        self._core = self._sets(lambda at: (at.package, at.die, at.node, at.cluster, at.core))
         self._node = self._sets(lambda at: at.node)
         self._cluster = self._sets(
             lambda at: None if at.cluster is None else (at.package, at.cluster)

@@ -566,3 +566,23 @@ def test_no_actions(data):
     with pytest.raises(OSError, match="uevent action") as caught:
         synthetic_uevent(data)
     assert caught.value.errno == errno.EINVAL
+
+
+@pytest.mark.parametrize(
+    ("midr", "spectre_v2", "spec_store_bypass"),
+    [
+        ("0x413fd0c1", "Mitigation: CSV2, BHB", "Mitigation: Speculative Store Bypass disabled"),
+        ("0x411fd070", "Vulnerable", "Vulnerable"),  # a Cortex-A57, as recorded
+    ],
+)
+def test_vulnerabilities_of_arm64_go_by_the_processor(midr, spectre_v2, spec_store_bypass):
+    toml = f'description = "arm"\narchitecture = "arm64"\n[cpus]\npossible = 2\nmidr = {midr}\n'
+    machine = Machine(profiles.parse(toml, "arm.toml", "arm"), "manual")
+    shown = {
+        name: text_of(machine, f"{CPU}/vulnerabilities/{name}")
+        for name in ("spectre_v1", "spectre_v2", "spec_store_bypass", "meltdown")
+    }
+    assert shown["spectre_v1"] == "Mitigation: __user pointer sanitization\n"
+    assert shown["meltdown"] == "Not affected\n"
+    assert shown["spectre_v2"] == f"{spectre_v2}\n"
+    assert shown["spec_store_bypass"].startswith(spec_store_bypass)
