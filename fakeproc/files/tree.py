@@ -25,9 +25,9 @@ leads to an equal owner is a file whose device has gone away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
     from fakeproc.timeline import Sleeper
@@ -56,8 +56,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A file: text when read, one command when written.
 
     `mode` is the permission bits.  `size` is the st_size that sysfs reports
@@ -120,7 +119,7 @@ class Listing:
         return len(self.names()) if self.count is None else self.count()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Directory:
     """A directory, read like `ls`: what is always there, then what comes and goes.
 
@@ -149,18 +148,19 @@ class Directory:
                 return node
         return None
 
-    def children(self) -> Iterator[tuple[str, type[Attribute | Directory | Symlink]]]:
+    def children(self) -> list[tuple[str, Kind]]:
         """Name and kind of every entry, in readdir order."""
+        found: list[tuple[str, Kind]] = []
         for group in self.groups:
-            for name in group.names():
-                yield name, Attribute
+            found += [(name, Attribute) for name in group.names()]
         for name, entry in self.entries.items():
             node = entry() if callable(entry) else entry
             if node is not None:
-                yield name, Directory if isinstance(node, Directory) else type(node)
+                found.append((name, Directory if isinstance(node, Directory) else type(node)))
         for listing in self.listings:
-            for name in listing.names():
-                yield name, listing.kind
+            kind = listing.kind
+            found += [(name, kind) for name in listing.names()]
+        return found
 
     @property
     def nlink(self) -> int:
@@ -201,12 +201,13 @@ class ProcDirectory(Directory):
             return 2 + files + sum(1 for _ in self._entries()) + sum(map(len, self.listings))
         return super().nlink
 
-    def children(self) -> Iterator[tuple[str, type[Attribute | Directory | Symlink]]]:
+    def children(self) -> list[tuple[str, Kind]]:
         """Name and kind of every entry, in readdir order."""
-        return iter(sorted(super().children(), key=lambda child: (len(child[0]), child[0])))
+        return sorted(super().children(), key=lambda child: (len(child[0]), child[0]))
 
 
 Node = Attribute | Directory | Symlink
+Kind: TypeAlias = type[Attribute] | type[Directory] | type[Symlink]
 
 
 def numbered(
@@ -341,18 +342,18 @@ class Attributes(Generic[T]):
         `subject` is what show and store are given; `owner` is what outlives
         the lookup, where that is something else.
         """
-        owner = subject if owner is None else owner
-        return Group(self._names(subject), lambda name: self._make(subject, owner, name))
+        return Group(self, subject, subject if owner is None else owner)
 
-    def _names(self, subject: T) -> Callable[[], Iterable[str]]:
-        def names() -> Iterator[str]:
-            for name, declaration in self._declarations.items():
-                if declaration.visible is None or declaration.visible(subject):
-                    yield name
+    def names(self, subject: T) -> list[str]:
+        """The files that this object has, in the order of their declaration."""
+        return [
+            name
+            for name, declaration in self._declarations.items()
+            if declaration.visible is None or declaration.visible(subject)
+        ]
 
-        return names
-
-    def _make(self, subject: T, owner: object, name: str) -> Attribute | None:
+    def make(self, subject: T, owner: object, name: str) -> Attribute | None:
+        """One file of an object; None if it has none of that name."""
         declaration = self._declarations.get(name)
         if declaration is None or (declaration.visible and not declaration.visible(subject)):
             return None
@@ -368,9 +369,20 @@ class Attributes(Generic[T]):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """An attribute group of one object: see `Attributes.on`."""
+class Group(NamedTuple):
+    """An attribute group of one object: see `Attributes.on`.
 
-    names: Callable[[], Iterable[str]]
-    lookup: Callable[[str], Attribute | None]
+    A large machine has tens of thousands of them: three references each.
+    """
+
+    attributes: Attributes[Any]
+    subject: Any
+    owner: object
+
+    def names(self) -> list[str]:
+        """The files that there are."""
+        return self.attributes.names(self.subject)
+
+    def lookup(self, name: str) -> Attribute | None:
+        """The file of that name, or None."""
+        return self.attributes.make(self.subject, self.owner, name)

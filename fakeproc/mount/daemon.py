@@ -8,6 +8,7 @@ whatever happens; on a signal it unmounts, and the threads return by themselves.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -100,6 +101,8 @@ def serve(
     the tree can be read.  A `temporary` mountpoint is removed in the end.
     Raises MountError, with nothing left mounted, and OSError.
     """
+    # The machine stays for good: the garbage collector need not look at it time and again.
+    gc.freeze()
     with _signals_blocked():
         events = _Events()
         gone_names = GoneNames(machine.kernel, mountpoint / "sys")

@@ -48,6 +48,10 @@ class KernelSizes:
     def _believed(self, path: str, otherwise: int) -> int:
         return self._heard.get(path, otherwise if self._declared is None else self._declared)
 
+    def is_declared(self, path: str) -> bool:
+        """Whether the kernel believes in what nearly every file is said to be long."""
+        return self._declared is not None and path not in self._heard
+
     def check(self, path: str, size: int) -> None:
         """See to it that the kernel believes in `size` bytes at least.
 

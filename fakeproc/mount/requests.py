@@ -9,6 +9,7 @@ close.
 from __future__ import annotations
 
 import os
+import stat
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from fakeproc.vfs.operations import Operations
 
 __all__ = ["Requests"]
+
+# What a list says of each name.
+_STATS = {kind: {"st_mode": kind} for kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)}
 
 
 class Requests:
@@ -72,7 +76,7 @@ class Requests:
     def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:  # noqa: ARG002
         """Names and types."""
         entries = self._file_system.readdir(self._open_directories[fh])
-        return [(name, {"st_mode": kind}, 0) for name, kind in entries]
+        return [(name, _STATS[kind], 0) for name, kind in entries]
 
     def releasedir(self, path: str, fh: int) -> int:  # noqa: ARG002 - fusepy's signature
         """The last descriptor of a directory was closed."""
@@ -82,7 +86,8 @@ class Requests:
     def open(self, path: str, info: FileInfo) -> int:
         """An open file gets a number."""
         file = self._file_system.open(path, info.flags)
-        if not info.flags & os.O_WRONLY:
+        # A file is looked up before it is opened: the kernel has heard what it declares.
+        if not info.flags & os.O_WRONLY and not self._sizes.is_declared(path):
             self._sizes.check(path, self._file_system.length(file))
         if info.flags & os.O_TRUNC:
             self._sizes.heard(path, 0)

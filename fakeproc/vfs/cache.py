@@ -32,17 +32,20 @@ class Cache(Generic[T]):
 
     def __init__(self, boundary: Boundary, capacity: int = CAPACITY) -> None:
         self._boundary = boundary
+        self._timeline = boundary.machine.timeline
         self._capacity = capacity
         self._kept: dict[str, tuple[int, T]] = {}
         self._moment = boundary.moment
 
     def look(self, path: str) -> T | None:
         """The value kept for `path`, if it is still valid."""
-        if self._moment != self._boundary.moment:
-            self._moment = self._boundary.moment
+        moment = self._boundary.moment
+        if self._moment != moment:
+            self._moment = moment
             self._kept.clear()
+            return None
         kept = self._kept.get(path)
-        if kept is None or kept[0] + LIFETIME < self._boundary.machine.timeline.now:
+        if kept is None or kept[0] + LIFETIME < self._timeline.now:
             return None
         return kept[1]
 
@@ -57,5 +60,9 @@ class Cache(Generic[T]):
         self._kept.pop(path, None)
         if len(self._kept) >= self._capacity:
             del self._kept[next(iter(self._kept))]
-        self._kept[path] = self._boundary.machine.timeline.now, value
+        self._kept[path] = self._timeline.now, value
         return value
+
+    def forget(self) -> None:
+        """Keep nothing of what was seen."""
+        self._kept.clear()

@@ -13,7 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.files.tree import Attribute, Directory, Node, ProcDirectory, Symlink
 from fakeproc.vfs.lookup import Paths
 from fakeproc.vfs.permissions import Caller, Capability, Inode, own_ids, permitted
 from fakeproc.vfs.setattr import Change, Changes
@@ -38,6 +38,7 @@ _WANTED = {
 _TYPES: dict[type[Node], int] = {
     Attribute: stat.S_IFREG,
     Directory: stat.S_IFDIR,
+    ProcDirectory: stat.S_IFDIR,
     Symlink: stat.S_IFLNK,
 }
 
@@ -46,7 +47,7 @@ _UNCHANGED = Change(owner=None)
 
 def file_type(kind: type[Node]) -> int:
     """The S_IF… bits of a kind of node."""
-    return stat.S_IFDIR if issubclass(kind, Directory) else _TYPES[kind]
+    return _TYPES[kind]
 
 
 class Inodes:
@@ -78,7 +79,8 @@ class Inodes:
 
     def node(self, path: str) -> Node:
         """The node at `path`, for a caller who may go there.  Raises EACCES, ENOENT, ENOTDIR."""
-        self._require_search(path)
+        if self.changes.closed:
+            self._require_search(path)
         return self.paths.node(path)
 
     def attribute(self, path: str) -> Attribute:
@@ -105,15 +107,17 @@ class Inodes:
                 if directory is not None:
                     self.require(top, directory, os.X_OK)
 
-    def require(self, path: str, node: Node, wanted: int) -> None:
+    def require(self, path: str, node: Node, wanted: int) -> Inode:
         """Raise EACCES if the caller may not do `wanted` (R_OK, W_OK, X_OK)."""
-        if not permitted(self.inode(path, node), self.caller(), wanted):
+        inode = self.inode(path, node)
+        if not permitted(inode, self.caller(), wanted):
             raise OSError(errno.EACCES, path)
+        return inode
 
-    def check_open(self, path: str, node: Attribute, flags: int) -> None:
+    def check_open(self, path: str, node: Attribute, flags: int) -> Inode:
         """Raise EACCES if the caller may not open this file so (`fs/namei.c: may_open`)."""
         truncated = os.W_OK if flags & os.O_TRUNC else 0
-        self.require(path, node, _WANTED[flags & O_ACCMODE] | truncated)
+        return self.require(path, node, _WANTED[flags & O_ACCMODE] | truncated)
 
     def require_owner(self, path: str, node: Node) -> None:
         """Raise EPERM if the caller is not the owner."""

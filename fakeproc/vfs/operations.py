@@ -22,7 +22,7 @@ from fakeproc.vfs.request import Boundary, request
 from fakeproc.vfs.seq_file import bitmap_piece, piece
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fakeproc.path_faults import PathFault
     from fakeproc.timeline import Sleeper
@@ -54,7 +54,7 @@ class Operations(Refusals):
         caller: Callable[[], Caller],
     ) -> None:
         super().__init__(fstype, root, boundary, caller)
-        self._nlinks = Cache[int](boundary)
+        self._stats = Cache["dict[str, int]"](boundary)
         self._texts = Cache[bytes](boundary, _TEXTS)
         self._mounted = boundary.machine.wall_time
 
@@ -73,7 +73,16 @@ class Operations(Refusals):
 
         The fields of struct stat by name; times in nanoseconds since 1970, by the guest's clock.
         """
-        return self.attributes(path, self.node(path) if file is None else file.node, file)
+        if file is not None:
+            return self.attributes(path, file.node, file)
+        # Programs that walk a tree ask three times about each directory.
+        found = None if self.changes.closed else self._stats.look(path)
+        if found is None:
+            node = self.node(path)
+            found = self.attributes(path, node)
+            if isinstance(node, Directory):
+                self._stats.keep(path, found)
+        return found
 
     def attributes(self, path: str, node: Node, file: OpenFile | None = None) -> dict[str, int]:
         """The struct stat of a node."""
@@ -82,7 +91,7 @@ class Operations(Refusals):
             "st_mode": inode.mode,
             "st_uid": inode.uid,
             "st_gid": inode.gid,
-            "st_nlink": self._nlink(path, node),
+            "st_nlink": node.nlink if isinstance(node, Directory) else 1,
             "st_size": self._size(path, node, file),
             "st_blksize": self.fstype.block_size,
             "st_atime": self._mounted,
@@ -93,11 +102,6 @@ class Operations(Refusals):
         if change is not None:
             attributes |= change.times
         return attributes
-
-    def _nlink(self, path: str, node: Node) -> int:
-        if not isinstance(node, Directory):
-            return 1
-        return self._nlinks.look(path) or self._nlinks.keep(path, node.nlink)
 
     def _size(self, path: str, node: Node, file: OpenFile | None) -> int:
         if not isinstance(node, Attribute):
@@ -145,15 +149,11 @@ class Operations(Refusals):
         One that has gone is empty, even where another has come by its name
         (`fs/kernfs/dir.c: kernfs_fop_readdir`, `fs/proc/generic.c: proc_readdir_de`).
         """
-        return list(self._entries(opened))
-
-    def _entries(self, opened: OpenDirectory) -> Iterator[tuple[str, int]]:
-        for name in (".", ".."):
-            yield name, stat.S_IFDIR
+        found = [(".", stat.S_IFDIR), ("..", stat.S_IFDIR)]
         node = self.paths.find(opened.path)
         if isinstance(node, Directory) and node.owner == opened.node.owner:
-            for name, kind in node.children():
-                yield name, file_type(kind)
+            found += [(name, file_type(kind)) for name, kind in node.children()]
+        return found
 
     @request
     def statfs(self, path: str) -> dict[str, int]:  # noqa: ARG002 - the same for every path
@@ -323,6 +323,7 @@ class Operations(Refusals):
     @request
     def chmod(self, path: str, mode: int) -> int:
         """Other permissions, until the node goes."""
+        self._stats.forget()
         node = self.node(path)
         self.require_owner(path, node)
         change = self.changes.to(path, node)
@@ -337,6 +338,7 @@ class Operations(Refusals):
     @request
     def chown(self, path: str, uid: int, gid: int) -> int:
         """Another owner, until the node goes; -1 leaves it."""
+        self._stats.forget()
         node = self.node(path)
         self.check_chown(path, node, uid, gid)
         change = self.changes.to(path, node)
@@ -349,6 +351,7 @@ class Operations(Refusals):
     def utimens(self, path: str, times: Sequence[int] | None = None) -> int:
         """Other times (nanoseconds since 1970, UTIME_NOW or UTIME_OMIT), until the node goes."""
         atime, mtime = times or (UTIME_NOW, UTIME_NOW)
+        self._stats.forget()
         node = self.node(path)
         if {atime, mtime} <= {UTIME_NOW, UTIME_OMIT}:
             self.require_owner_or_writer(path, node)

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["Caller", "Capability", "Inode", "Root", "own_ids", "permitted"]
 
@@ -28,8 +29,7 @@ class Capability:
     SYS_ADMIN = 1 << 21
 
 
-@dataclass(frozen=True, slots=True)
-class Inode:
+class Inode(NamedTuple):
     """What permissions are made of: the mode with its type, and whose it is."""
 
     mode: int

@@ -72,6 +72,7 @@ def recorded(
             note(result)
         return result
 
+    noting.unrecorded = operation  # type: ignore[attr-defined]  # for `vfs.request.request`
     return noting
 
 

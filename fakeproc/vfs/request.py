@@ -65,9 +65,12 @@ class Boundary:
         self._sleepers: list[Completion[Any]] = []  # what each request that sleeps waits for
 
     @property
-    def moment(self) -> tuple[int, int]:
-        """Another one, once a write or an event may have changed what there is to see."""
-        return self.stores, self.machine.timeline.steps
+    def moment(self) -> int:
+        """Another one, once a write or an event may have changed what there is to see.
+
+        Both counts only grow, and so does their sum as soon as one does.
+        """
+        return self.stores + self.machine.timeline.steps
 
     @property
     def is_waking(self) -> bool:
@@ -147,26 +150,28 @@ def request(operation: Callable[Concatenate[B, P], R]) -> Callable[Concatenate[B
     The operation raises OSError to refuse.  Anything else that it raises is a
     mistake of ours: it is logged, and the caller gets EIO, which is also what
     becomes of an OSError without errno (which says nothing to a caller).
+    Nobody notes what is done while the record of accesses is off (`vfs.record`).
     """
+    unrecorded = getattr(operation, "unrecorded", operation)
 
     @wraps(operation)
     def crossing(self: B, /, *arguments: P.args, **keywords: P.kwargs) -> R:
-        with self.boundary.lock:
-            boundary = self.boundary
+        boundary = self.boundary
+        with boundary.lock:
+            boundary.depth += 1
             try:
-                boundary.depth += 1
-                try:
-                    # One that comes in the middle of another finds the machine where it is.
-                    if boundary.depth == 1:
-                        boundary.machine.catch_up()
-                    return operation(self, *arguments, **keywords)
-                finally:
-                    boundary.depth -= 1
-                    boundary.wake()
+                # One that comes in the middle of another finds the machine where it is.
+                if boundary.depth == 1:
+                    boundary.machine.catch_up()
+                noted = boundary.machine.accesses.on
+                return (operation if noted else unrecorded)(self, *arguments, **keywords)
             except BaseException as error:
                 if isinstance(error, OSError) and error.errno:
                     raise
                 logger.exception("%s%r failed", operation.__name__, arguments)
                 raise OSError(errno.EIO, "a mistake in fakeproc; its log says which") from error
+            finally:
+                boundary.depth -= 1
+                boundary.wake()
 
     return crossing

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fakeproc.files.tree import Attribute, Directory
-    from fakeproc.vfs.permissions import Caller
+    from fakeproc.vfs.permissions import Caller, Inode
 
 __all__ = ["SysfsOperations"]
 
@@ -30,19 +30,19 @@ class SysfsOperations(Operations):
     def __init__(self, root: Directory, boundary: Boundary, caller: Callable[[], Caller]) -> None:
         super().__init__(SYSFS, root, boundary, caller)
 
-    def check_open(self, path: str, node: Attribute, flags: int) -> None:
+    def check_open(self, path: str, node: Attribute, flags: int) -> Inode:
         """Mirrors `fs/kernfs/file.c: kernfs_fop_open`: more than the mode says.
 
         What nobody may do, and what the attribute has no method for, is
         refused to root as well.
         """
-        super().check_open(path, node, flags)
-        access = flags & O_ACCMODE
-        mode = self.inode(path, node).mode
+        inode = super().check_open(path, node, flags)
+        access, mode = flags & O_ACCMODE, inode.mode
         if access in (os.O_WRONLY, os.O_RDWR) and (not mode & 0o222 or node.store is None):
             raise OSError(errno.EACCES, "this file is not to be written, not even by root")
         if access in (os.O_RDONLY, os.O_RDWR) and (not mode & 0o444 or node.show is None):
             raise OSError(errno.EACCES, "this file is not to be read, not even by root")
+        return inode
 
     # -- Extended attributes -----------------------------------------------------
 

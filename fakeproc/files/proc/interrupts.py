@@ -6,6 +6,7 @@ of it zeros: a row is the row of zeros with the few other numbers put in.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.architectures import architecture_files
@@ -17,7 +18,7 @@ from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.irq.core import U32
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fakeproc.files.kernels.interrupts_rows import ArchRow
     from fakeproc.guest.irq.core import IrqDesc
@@ -62,15 +63,22 @@ class _Table:
 
     def render(self) -> bytes:
         """The whole text."""
-        header = b" " * (self._width + 8)
-        header += b"".join(b"CPU%-8d" % cpu for cpu in self._column)
+        text = BytesIO()  # row by row: a list of the rows would be all of it once more
+        for row in self._rows():
+            text.write(row)
+            text.write(b"\n")
+        return text.getvalue()
+
+    def _rows(self) -> Iterator[bytes]:
+        yield b" " * (self._width + 8) + b"".join(b"CPU%-8d" % cpu for cpu in self._column)
         descs = self._kernel.irqs.descs
-        rows = [self._irq_row(descs[irq]) for irq in sorted(descs) if self._has_row(descs[irq])]
+        for irq in sorted(descs):
+            if self._has_row(descs[irq]):
+                yield self._irq_row(descs[irq])
         for row in self._architecture.interrupts_rows(self._kernel):
             counts: Mapping[int, int] = self._kernel.accounting.arch.get(row.label, {})
             if self._layout.shows(row, counts):
-                rows.append(self._arch_row(row, counts))
-        return b"\n".join((header, *rows, b""))
+                yield self._arch_row(row, counts)
 
     def _has_row(self, desc: IrqDesc) -> bool:
         if desc.hidden:

@@ -13,6 +13,7 @@ own.  Buses and drivers (files/sys/bus.py) register theirs in the same way.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fakeproc.files.sys.power import device_power_directory
@@ -101,27 +102,21 @@ def directory_of(kernel: Kernel, kobject: Kobject) -> Directory:
 
 
 def _made(kernel: Kernel, kobject: Kobject) -> Directory:
-    def make(name: str) -> Directory | None:
-        child = kobject.children.get(name)
-        return None if child is None else directory_of(kernel, child)
-
-    children = Listing(Directory, lambda: kobject.children, make)
+    children = Listing(Directory, kobject.children.keys, partial(_child, kernel, kobject))
     if isinstance(kobject, Device):
         return extended(kernel, kobject, _device(kernel, kobject, children))
     return extended(kernel, kobject, Directory(listings=(children,)))
 
 
+def _child(kernel: Kernel, kobject: Kobject, name: str) -> Directory | None:
+    child = kobject.children.get(name)
+    return None if child is None else directory_of(kernel, child)
+
+
 def _device(kernel: Kernel, device: Device, children: Listing) -> Directory:
     """`device_add`: the files and links that every device has."""
-
-    def driver() -> Node | None:
-        return link(device, device.driver) if device.driver else None
-
-    it = DeviceOf(kernel, device)
-    groups = [DEVICE.on(it, device)]
-    entries: dict[str, Node | Callable[[], Node | None]] = {
-        "driver": driver,
-    }
+    groups = [DEVICE.on(DeviceOf(kernel, device), device)]
+    entries: dict[str, Node | Callable[[], Node | None]] = {"driver": partial(_driver, device)}
     if device.pm:
         entries["power"] = device_power_directory(device)
     if device.class_ is not None and isinstance(device.parent, Device):
@@ -129,3 +124,7 @@ def _device(kernel: Kernel, device: Device, children: Listing) -> Directory:
     if device.subsystem is not None:
         entries["subsystem"] = link(device, device.subsystem)
     return Directory(tuple(groups), entries, (children,))
+
+
+def _driver(device: Device) -> Symlink | None:
+    return link(device, device.driver) if device.driver else None

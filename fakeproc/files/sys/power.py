@@ -55,16 +55,17 @@ def pm_qos_resume_latency_us_store(_none: None, data: bytes) -> None:
         raise OSError(EBUSY, "there is no idle state to limit")
 
 
+# What is the same of every device without runtime power management.
+_RUNTIME = {
+    "runtime_active_time": constant("0\n"),
+    "runtime_status": constant("unsupported\n"),
+    "runtime_suspended_time": constant("0\n"),
+}
+
+
 def device_power_directory(device: Device) -> Directory:
     """The directory of a device whose driver has no runtime power management."""
     groups = [POWER.on(None, device)]
     if device.resume_latency:
         groups.append(RESUME_LATENCY.on(None, device))
-    return Directory(
-        tuple(groups),
-        {
-            "runtime_active_time": constant("0\n"),
-            "runtime_status": constant("unsupported\n"),
-            "runtime_suspended_time": constant("0\n"),
-        },
-    )
+    return Directory(tuple(groups), _RUNTIME)

@@ -50,10 +50,9 @@ def format_mask(mask: int, nbits: int) -> str:
 
     Mirrors `lib/vsprintf.c: bitmap_string`, format "%*pb".
     """
-    digits = f"{mask:0{_ceil_div(nbits, 4)}x}"
-    first = len(digits) % 8
-    groups = [digits[at : at + 8] for at in range(first, len(digits), 8)]
-    return ",".join([digits[:first], *groups] if first else groups)
+    digits = _ceil_div(nbits, 4)
+    text = mask.to_bytes(_ceil_div(nbits, 8), "big").hex(",", 4)
+    return text[digits % 2 :]  # two digits a byte
 
 
 def format_list(mask: int) -> str:
