@@ -289,7 +289,10 @@ def _words(annotation: Any) -> str:
     elif origin in {Union, types.UnionType}:
         words = " or ".join(_words(one) for one in arguments if one is not types.NoneType)
     elif origin is dict:
-        words = "table of counts" if arguments[0] is str else "list or table of numbers"
+        if arguments[-1] is str or getattr(arguments[-1], "__origin__", None) is str:
+            words = "table of strings"
+        else:
+            words = "table of counts" if arguments[0] is str else "list or table of numbers"
     elif origin is frozenset:
         words = SETS.get(arguments[0], "list of integers")
     elif origin is tuple:

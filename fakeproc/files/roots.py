@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import fakeproc.files.sys
 from fakeproc.files.host.console import CONSOLE
+from fakeproc.files.lacking import lacking
 from fakeproc.files.proc.interrupts import interrupts_file
 from fakeproc.files.proc.irq import irq_directory
 from fakeproc.files.proc.schedstat import schedstat_file
@@ -33,7 +34,7 @@ for _module in pkgutil.iter_modules(fakeproc.files.sys.__path__, "fakeproc.files
 def proc_root(machine: Machine) -> Directory:
     """/proc: the files that tell of interrupts, processors and the machine."""
     kernel = machine.kernel
-    return ProcDirectory(
+    root = ProcDirectory(
         (SYSTEM.on(kernel),),
         {
             "interrupts": interrupts_file(kernel),
@@ -43,6 +44,7 @@ def proc_root(machine: Machine) -> Directory:
             "stat": stat_file(kernel),
         },
     )
+    return lacking(root, "proc", kernel.profile.kernel.lacks)
 
 
 def host_root(machine: Machine) -> Directory:
@@ -64,7 +66,7 @@ def sys_root(machine: Machine) -> Directory:
         found = devices.classes.get(name)
         return None if found is None else class_directory(found)
 
-    return Directory(
+    root = Directory(
         mode=0o555,
         entries={
             "block": empty,
@@ -99,6 +101,7 @@ def sys_root(machine: Machine) -> Directory:
             "power": empty,
         },
     )
+    return lacking(root, "sys", kernel.profile.kernel.lacks)
 
 
 def _hv_vmbus_module(kernel: Kernel) -> Directory:

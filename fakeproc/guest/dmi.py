@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fakeproc.guest.base.device import Device
 
@@ -56,6 +56,9 @@ FIRMWARE = {
     },
 }
 
+SERIALS = ("board_serial", "chassis_serial", "product_serial")
+SECRET = frozenset({*SERIALS, "product_uuid"})  # for root alone: they tell machines apart
+
 # `get_modalias`: what udev knows the fields by, in this order.
 MODALIAS = {
     "bvn": "bios_vendor",
@@ -78,8 +81,9 @@ MODALIAS = {
 class DmiDevice(Device):
     """The one device of the class dmi.
 
-    `public` are the fields that everybody may read, `secret` those that tell
-    this machine from all others, by their names.
+    What a profile says stands in place of Hyper-V's fields; where the machine is no guest
+    of Hyper-V's, it is all there is.  `public` are the fields that everybody may read,
+    `secret` those that tell this machine from all others, by their names.
     """
 
     def __init__(self, devices: Devices, profile: Profile) -> None:
@@ -90,16 +94,17 @@ class DmiDevice(Device):
         serial = "-".join(digits[at : at + 4] for at in range(0, len(digits), 4))
         dmi = profile.dmi
         self.firmware = dmi.firmware or ("bios" if profile.pic else "uefi")
-        self.uuid = uuid
+        stated = {str(name): text for name, text in dmi.ids.items()}
         # Azure puts its own tag there, by which its agents know it.
-        self.public = FIRMWARE[self.firmware] | {"chassis_asset_tag": dmi.asset_tag or serial}
-        self.public |= {str(name): text for name, text in dmi.ids.items()}
-        self.secret = {
-            "board_serial": serial,
-            "chassis_serial": serial,
-            "product_serial": serial,
-            "product_uuid": str(uuid),
-        }
+        fields = FIRMWARE[self.firmware] | {"chassis_asset_tag": dmi.asset_tag or serial}
+        fields |= dict.fromkeys(SERIALS, serial) | {"product_uuid": str(uuid)}
+        fields = stated if stated and not profile.hyperv else fields | stated
+        self.public = {name: text for name, text in fields.items() if name not in SECRET}
+        self.secret = {name: text for name, text in fields.items() if name in SECRET}
+        try:
+            self.uuid = UUID(self.secret.get("product_uuid", ""))
+        except ValueError:  # "Not Settable": the firmware's tables then say nothing of it
+            self.uuid = UUID(int=0)
 
     @property
     def modalias(self) -> str:

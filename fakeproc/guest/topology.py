@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["Place", "SharedCache", "Topology"]
 
 
+# What cluster_id shows where there is none: -1, BAD_APICID on x86; None where nobody asked.
+_NO_CLUSTER = frozenset({None, -1, 0xFFFF})
+
+
 class Place(NamedTuple):
     """Where one CPU lies, in the firmware's numbers; None where it gives none."""
 
@@ -29,6 +33,8 @@ class Place(NamedTuple):
     node: int | None  # the NUMA node; None where no node has the CPU
     capacity: int = 1024
     kind: str | None = None  # of a hybrid processor
+    compute_unit: int | None = None  # whose CPUs are siblings, whatever core they are
+    policy: int | None = None  # of cpufreq; None where the CPU has one of its own
 
 
 class SharedCache:
@@ -59,11 +65,11 @@ class Topology:
         self.places = _explicit(profile) if cpus.groups else _short(profile)
         self.node_masks = self._masks_of_nodes(profile)
         self._package = self._sets(lambda at: at.package)
-        self._die = self._sets(lambda at: (at.package, at.die))
-        self._core = self._sets(lambda at: (at.package, at.die, at.node, at.cluster, at.core))
+        self._die = self._sets(_die)
+        self._core = self._sets(_core)
         self._node = self._sets(lambda at: at.node)
         self._cluster = self._sets(
-            lambda at: None if at.cluster is None else (at.package, at.cluster)
+            lambda at: None if at.cluster in _NO_CLUSTER else (at.package, at.cluster)
         )
         self.caches = [self._shared(cache) for cache in cpus.caches]
 
@@ -128,6 +134,18 @@ class Topology:
         }
         order = _lowest if cache.ids is not None else apicid.__getitem__
         return SharedCache(cache, sorted(apicid, key=order))
+
+
+def _die(at: Place) -> Hashable:
+    """`topology_die_cpumask`: a CPU whose die has no number is alone."""
+    return (at.package, at.die) if at.die != -1 else at
+
+
+def _core(at: Place) -> Hashable:
+    """`match_smt`: what makes two CPUs threads of one core."""
+    if at.compute_unit is not None:
+        return at.package, at.compute_unit
+    return at.package, at.die, at.node, at.cluster, at.core
 
 
 def _bits(mask: int) -> Iterator[int]:
@@ -219,6 +237,8 @@ def _of_group(group: CpuGroup) -> Iterator[tuple[int, Place]]:
                 node=None,
                 capacity=group.capacity[index % len(group.capacity)],
                 kind=group.kind,
+                compute_unit=said(group.compute_unit),
+                policy=said(group.policy),
             ),
         )
 

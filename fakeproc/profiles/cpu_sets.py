@@ -18,6 +18,8 @@ __all__ = [
     "NodeNumber",
     "NodeSet",
     "Numbers",
+    "one_or_more",
+    "shown_in_order",
 ]
 
 MAX_NODES = 1024  # NODES_SHIFT is 10 at most
@@ -54,7 +56,7 @@ def _count_or_set(least: int, most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _one_or_more(value: Any) -> Any:
+def one_or_more(value: Any) -> Any:
     """One number, for all of them, or several in their order."""
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]
@@ -66,7 +68,8 @@ def _shown(value: int | Iterable[int] | None) -> int | str | None:
     return value if value is None or isinstance(value, int) else as_list(sorted(value))
 
 
-def _shown_in_order(value: Iterable[int] | None) -> int | str | list[int] | None:
+def shown_in_order(value: Iterable[int] | None) -> int | str | list[int] | None:
+    """One number as it is, several as a text in their order."""
     if value is None:
         return None
     numbers = list(value)
@@ -88,6 +91,6 @@ NodeCount = Annotated[int | frozenset[NodeNumber], _count_or_set(0, MAX_NODES), 
 Numbers = Annotated[
     tuple[Annotated[int, Field(ge=-1, lt=1 << 31)], ...],
     Field(min_length=1, max_length=MAX_CPUS),
-    BeforeValidator(_one_or_more),
-    PlainSerializer(_shown_in_order, when_used="json"),
+    BeforeValidator(one_or_more),
+    PlainSerializer(shown_in_order, when_used="json"),
 ]

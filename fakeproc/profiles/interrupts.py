@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from fakeproc.defaults import MAX_CPUS
 from fakeproc.profiles.cpu_sets import CpuSet
 from fakeproc.profiles.errors import ContradictionError
-from fakeproc.profiles.fields import Counts, Rate, Table, TrafficKind
+from fakeproc.profiles.fields import Counts, Rate, Table, TrafficKind, Word
 
 __all__ = ["ARCH_ROWS", "MAX_IRQ", "ArchitectureRow", "Gic", "OtherIrq"]
 
@@ -40,8 +40,6 @@ def _shown(value: frozenset[int] | None) -> int | str | None:
 
 
 Target = Annotated[CpuSet, BeforeValidator(_one_cpu_or_set), PlainSerializer(_shown)]
-# What is printed in a row: one line, nothing that a terminal obeys.
-Word = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Gic(Table):

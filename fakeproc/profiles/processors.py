@@ -11,11 +11,10 @@ from fakeproc.defaults import MAX_CPUS
 from fakeproc.profiles.caches import Cache
 from fakeproc.profiles.cpu_sets import CpuCount, CpuSet, NodeCount, NodeSet, Numbers
 from fakeproc.profiles.errors import ContradictionError
-from fakeproc.profiles.fields import AddressBits, Register, Table
+from fakeproc.profiles.fields import AddressBits, FileName, Khz, KhzOfEach, Register, Table, Word
 
 __all__ = ["CpuGroup", "Cpus", "Isolation", "SmtControl"]
 
-MAX_KHZ = 1 << 32
 SmtControl = Literal["on", "off", "forceoff", "notsupported", "notimplemented"]
 
 
@@ -39,6 +38,8 @@ class CpuGroup(Table):
     # The number of the cluster; default: what shares a level-2 cache of Intel's, else none.
     cluster: Numbers | None = None
     core: Numbers | None = None  # core_id; CPUs of one core are its threads; default: counted
+    # x86: AMD's compute unit (cu_id), by which CPUs with core_ids of their own are siblings.
+    compute_unit: Numbers | None = None
     apicid: Numbers | None = None  # x86; default: the number of the CPU
     capacity: Numbers = (1024,)  # cpu_capacity, of 1024
     kind: Literal["core", "atom", "lowpower"] | None = None  # x86: of hybrid processors
@@ -48,25 +49,36 @@ class CpuGroup(Table):
     stepping: Register | None = None  # x86
     microcode: Register | None = None  # x86
     name: str | None = None  # x86
-    khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz
+    khz: KhzOfEach | None = None  # kHz; one for all of them, or one for each
     flags: str | None = None  # as in [cpus]
     bugs: str | None = None  # x86
     midr: Register | None = None  # arm64
     bogomips: float | None = Field(default=None, ge=0, le=1e9)  # as in [cpus]
-    min_khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz
-    max_khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz
-    base_khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz
+    current_khz: KhzOfEach | None = None  # kHz; as khz
+    min_khz: KhzOfEach | None = None  # kHz; as khz
+    max_khz: KhzOfEach | None = None  # kHz; as khz
+    base_khz: KhzOfEach | None = None  # kHz; as khz
+    # The number of the cpufreq policy; CPUs with the same one change their frequency together;
+    # default: each has its own.
+    policy: Numbers | None = None
 
     @property
-    def differences(self) -> dict[str, Any]:
-        """What these CPUs have for themselves, by the keys of [cpus]."""
-        return {key: value for key in _OWN if (value := getattr(self, key)) is not None}
+    def differences(self) -> list[dict[str, Any]]:
+        """What each of these CPUs has for itself, by the keys of [cpus]."""
+        own = {key: value for key in _OWN if (value := getattr(self, key)) is not None}
+        return [
+            own | {key: of_each[at % len(of_each)] for key, of_each in self._khz().items()}
+            for at in range(len(self.cpus))
+        ]
+
+    def _khz(self) -> dict[str, tuple[int, ...]]:
+        return {key: value for key in _KHZ if (value := getattr(self, key)) is not None}
 
     @model_validator(mode="after")
     def _check(self) -> CpuGroup:
         if not self.cpus:
             raise ContradictionError(("cpus",), "names no CPU")
-        for key in ("package", "die", "cluster", "core", "apicid", "capacity"):
+        for key in (*_PLACES, *_KHZ):
             numbers = getattr(self, key)
             if numbers is not None and len(self.cpus) % len(numbers):
                 raise ContradictionError(
@@ -77,9 +89,11 @@ class CpuGroup(Table):
         return self
 
 
+_PLACES = ("package", "die", "cluster", "core", "compute_unit", "apicid", "capacity", "policy")
+_KHZ = ("khz", "current_khz", "min_khz", "max_khz", "base_khz")
 _OWN = (
-    "vendor", "family", "model", "stepping", "microcode", "name", "khz", "flags", "bugs", "midr",
-    "bogomips", "min_khz", "max_khz", "base_khz",
+    "vendor", "family", "model", "stepping", "microcode", "name", "flags", "bugs", "midr",
+    "bogomips",
 )  # fmt: skip
 
 
@@ -112,9 +126,12 @@ class Cpus(Table):
     stepping: Register = 6  # x86
     microcode: Register = 0xFFFFFFFF  # x86: the revision; a guest is shown this one
     name: str = "Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz"  # x86: the model's name
-    khz: int = Field(default=2_793_438, gt=0, lt=MAX_KHZ)  # kHz
+    khz: Khz = 2_793_438  # kHz
     flags: str = ""  # what /proc/cpuinfo lists as flags, or as Features
     bugs: str = ""  # x86: what /proc/cpuinfo lists as bugs
+    # The files of cpu/vulnerabilities and their texts; default: what the kernel says of these bugs.
+    # An empty table is a kernel without that directory.
+    vulnerabilities: dict[FileName, Word] | None = None
     cpuid_level: Register = 27  # x86: the highest leaf of CPUID
     # In /proc/cpuinfo; default: twice the MHz on x86, 50 on arm64.
     bogomips: float | None = Field(default=None, ge=0, le=1e9)
@@ -127,9 +144,11 @@ class Cpus(Table):
     power_management: str = ""  # x86: the last line
     midr: Register = 0x413FD0C1  # arm64: the main ID register, a Neoverse N1
     address_bits: tuple[AddressBits, AddressBits] = (46, 48)  # physical, virtual
-    min_khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz; default: no cpufreq
-    max_khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz; default: no cpufreq
-    base_khz: int | None = Field(default=None, gt=0, lt=MAX_KHZ)  # kHz; default: no such file
+    current_khz: Khz | None = None  # kHz: scaling_cur_freq; default: khz, within the limits
+    min_khz: Khz | None = None  # kHz; default: no cpufreq
+    max_khz: Khz | None = None  # kHz; default: no cpufreq
+    base_khz: Khz | None = None  # kHz; default: no such file
+    boost: bool | None = None  # whether they may run faster for a while; default: no such file
     scaling_driver: str = Field(default="acpi-cpufreq", pattern=r"^[!-~]{1,32}$")  # of cpufreq
     caches: tuple[Cache, ...] = ()  # a list of tables
     # A list of tables, in place of packages, threads_per_core and numbering: where each CPU lies.
@@ -158,10 +177,9 @@ class Cpus(Table):
     def models(self) -> dict[int, Cpus]:
         """What processor each CPU of a group is: these keys, with what the group has for itself."""
         return {
-            cpu: same
+            cpu: self.model_copy(update=own)
             for group in self.groups
-            for same in (self.model_copy(update=group.differences),)
-            for cpu in group.cpus
+            for cpu, own in zip(sorted(group.cpus), group.differences, strict=True)
         }
 
     @model_validator(mode="after")

@@ -57,12 +57,14 @@ def _linux_version(value: str) -> str:
 
 LinuxVersion = Annotated[str, AfterValidator(_linux_version)]
 PatchNumber = Annotated[int, Field(ge=1, le=len(ALL_PATCHES))]
+LackedPath = Annotated[str, Field(pattern=r"^(proc|sys)(/[!-.0-~]{1,64}){1,16}$")]
 DmiName = Literal[
-    "bios_vendor", "bios_version", "bios_date", "bios_release", "sys_vendor", "product_name",
-    "product_version", "product_family", "product_sku", "board_vendor", "board_name",
-    "board_version", "board_asset_tag", "chassis_vendor", "chassis_type", "chassis_version",
+    "bios_vendor", "bios_version", "bios_date", "bios_release", "ec_firmware_release", "sys_vendor",
+    "product_name", "product_version", "product_serial", "product_uuid", "product_family",
+    "product_sku", "board_vendor", "board_name", "board_version", "board_serial", "board_asset_tag",
+    "chassis_vendor", "chassis_type", "chassis_version", "chassis_serial", "chassis_asset_tag",
 ]  # fmt: skip
-DmiText = Annotated[str, Field(max_length=64, pattern=r"^[ -~]*$")]
+DmiText = Annotated[str, Field(max_length=64, pattern=r"^[\t\n\r -~]*$")]
 
 
 class Kernel(Table):
@@ -87,6 +89,9 @@ class Kernel(Table):
     compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
     cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"  # /proc/cmdline
     max_cpus: int = Field(default=8192, ge=1, le=8192)  # CONFIG_NR_CPUS
+    # Files and directories that it does not have, of those that are emulated; * is any part of a
+    # name: "sys/devices/system/cpu/cpu*/topology/die_*".
+    lacks: tuple[LackedPath, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Kernel:
@@ -128,7 +133,8 @@ class Dmi(Table):
     asset_tag: str = Field(default="", max_length=64, pattern=r"^[ -~]*$")
     # What serial numbers and UUID are made of, with the seed; default: the profile's name.
     identity: str = Field(default="", max_length=200)
-    # Texts of /sys/class/dmi/id in place of Hyper-V's, by the names of the files.
+    # Texts of /sys/class/dmi/id by the names of the files: in place of Hyper-V's, or, of a machine
+    # that is none of its guests, all that there are.
     ids: dict[DmiName, DmiText] = Field(default={})
 
 

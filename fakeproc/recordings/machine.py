@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fakeproc.personality import VERSIONS
 from fakeproc.recordings.cpu_lists import of_list
+from fakeproc.recordings.dmi import dmi_of
 from fakeproc.recordings.interrupts import interrupts_of, table_of
+from fakeproc.recordings.lacking import lacks_of
 from fakeproc.recordings.memory import memory_of
 from fakeproc.recordings.processors import architecture_of, cpus_of
 
@@ -17,14 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["machine_of"]
 
-_DMI = (
-    "bios_vendor", "bios_version", "bios_date", "bios_release", "sys_vendor", "product_name",
-    "product_version", "product_family", "product_sku", "board_vendor", "board_name",
-    "board_version", "board_asset_tag", "chassis_vendor", "chassis_type", "chassis_version",
-)  # fmt: skip
 _BANNER = re.compile(r"Linux version (\S+) \((\S+)\) \((.*)\) (#.*)")
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
-_LONGEST_DMI = 64  # characters
 
 
 def machine_of(recording: Recording, description: str, findings: Findings) -> dict[str, Any]:
@@ -36,14 +32,17 @@ def machine_of(recording: Recording, description: str, findings: Findings) -> di
     present = [cpu for group in cpus["groups"] for cpu in of_list(group["cpus"])]
     offline = set(of_list(cpus.get("offline", "")))
     online = [cpu for cpu in present if cpu not in offline]
+    memory = memory_of(recording, present, findings)
+    if "nodes" not in memory and recording.is_directory("sys/devices/system/cpu/cpu0/topology"):
+        cpus["nodes"] = 0  # a kernel without NUMA
     machine: dict[str, Any] = {
         "description": description,
         "architecture": architecture,
         "hyperv": False,
         "kernel": _kernel(recording, findings),
         "cpus": cpus,
-        **memory_of(recording, present, findings),
-        "dmi": {"ids": _dmi(recording)},
+        **memory,
+        "dmi": {"ids": dmi_of(recording)},
     }
     uptime = re.match(r"\d{1,9}", recording.text("proc/uptime") or "")
     if uptime:
@@ -62,6 +61,9 @@ def _kernel(recording: Recording, findings: Findings) -> dict[str, Any]:
     """The kernel, by its banner, or else by the blanks of /proc/interrupts."""
     banner = _BANNER.match(recording.text("proc/version") or "")
     kernel: dict[str, Any] = {"series": "absent"}
+    lacks = lacks_of(recording)
+    if lacks:
+        kernel["lacks"] = lacks
     cmdline = recording.line("proc/cmdline")
     if cmdline:
         kernel["cmdline"] = cmdline
@@ -89,13 +91,3 @@ def _by_blanks(recording: Recording) -> str:
     if row is None:
         return "6.12"
     return "6.12" if len(row[1]) - max(0, 8 - len(row[2])) >= 2 else "6.18"
-
-
-def _dmi(recording: Recording) -> dict[str, str]:
-    top = "sys/devices/virtual/dmi/id"
-    texts = {name: recording.line(f"{top}/{name}") for name in _DMI}
-    return {
-        name: text
-        for name, text in texts.items()
-        if text and len(text) <= _LONGEST_DMI and text.isascii() and text.isprintable()
-    }

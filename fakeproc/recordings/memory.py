@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from fakeproc.recordings.findings import Findings
     from fakeproc.recordings.tree import Recording
 
-__all__ = ["memory_of"]
+__all__ = ["memory_of", "nodes_of_cpus"]
 
 NODE = "sys/devices/system/node"
+_PAGES = re.compile(r"hugepages-[1-9]\d{0,9}kB")
 _TOTAL = re.compile(r"MemTotal:\s*(\d{1,15}) kB")
 
 
@@ -22,6 +23,9 @@ def memory_of(recording: Recording, present: list[int], findings: Findings) -> d
     """The tables `nodes` and `memory`."""
     numbers = recording.numbered(NODE, "node")
     total = _total(recording, "proc/meminfo")
+    if not numbers and recording.is_directory("sys/devices/system/cpu/cpu0/topology"):
+        findings.found.append("no NUMA nodes")
+        return {"memory": {"kib_per_node": total}} if total else {}
     if not numbers:
         findings.missing.append("NUMA nodes")
         if not total:
@@ -41,17 +45,36 @@ def memory_of(recording: Recording, present: list[int], findings: Findings) -> d
     return {"nodes": nodes}
 
 
+def nodes_of_cpus(recording: Recording) -> dict[int, int]:
+    """The node of each CPU, the first that has it."""
+    return {
+        cpu: number
+        for number in reversed(recording.numbered(NODE, "node"))
+        for cpu in _cpus(recording, f"{NODE}/node{number}")
+    }
+
+
+def _cpus(recording: Recording, top: str) -> list[int]:
+    cpus = cpus_at(recording, f"{top}/cpulist", f"{top}/cpumap")
+    return recording.numbered(top, "cpu") if cpus is None else cpus
+
+
 def _node(
     recording: Recording, number: int, numbers: list[int], present: list[int]
 ) -> dict[str, Any]:
     top = f"{NODE}/node{number}"
-    cpus = cpus_at(recording, f"{top}/cpulist", f"{top}/cpumap")
-    if cpus is None:
-        cpus = recording.numbered(top, "cpu")
+    cpus = _cpus(recording, top)
     node: dict[str, Any] = {"number": number, "cpus": as_list(sorted({*cpus} & {*present}))}
     kib = _total(recording, f"{top}/meminfo")
     if kib is not None:
         node["kib"] = kib
+    sizes = [name for name in recording.names(f"{top}/hugepages") if _PAGES.fullmatch(name)]
+    if sizes:
+        pages = (recording.number(f"{top}/hugepages/{name}/nr_hugepages") for name in sizes)
+        node["hugepages"] = {
+            name[len("hugepages-") : -len("kB")]: number or 0
+            for name, number in zip(sizes, pages, strict=True)
+        }
     distances = (recording.line(f"{top}/distance") or "").split()
     if len(distances) == len(numbers) and all(word.isdecimal() for word in distances):
         node["distances"] = [int(word) for word in distances]

@@ -203,7 +203,7 @@ def cpu_root_files(kernel: Kernel, device: CpuRoot) -> Directory:
             "cpuidle": Directory((CPUIDLE.on(kernel),)),
             "hotplug": Directory((STATES.on(kernel),)),
             "smt": Directory((SMT.on(kernel),)),
-            "vulnerabilities": vulnerabilities(kernel),
+            "vulnerabilities": lambda: vulnerabilities(kernel),
         },
     )
 
@@ -313,6 +313,12 @@ def _regs(it: Cpu, device: CpuDevice) -> Directory | None:
     return Directory(entries={"identification": Directory((REGS.on(it, device),))})
 
 
+def _cpufreq(it: Cpu) -> Symlink | None:
+    """`add_cpu_dev_symlink`."""
+    policy = it.kernel.cpufreq.policy(it.cpu)
+    return None if policy is None else Symlink(f"../cpufreq/policy{policy.number}")
+
+
 @shows(CpuDevice)
 def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
     """/sys/devices/system/cpu/cpuN."""
@@ -330,9 +336,7 @@ def cpu_files(kernel: Kernel, device: CpuDevice) -> Directory:
             "hotplug": lambda: Directory((HOTPLUG.on(it, device),)),
             "regs": lambda: _regs(it, device),
             **nodes,
-            "cpufreq": lambda: (
-                Symlink(f"../cpufreq/policy{cpu}") if kernel.cpufreq.policy(cpu) else None
-            ),
+            "cpufreq": lambda: _cpufreq(it),
             "topology": topology,
         },
     )

@@ -80,7 +80,8 @@ def _cluster(it: Cpu) -> int:
 
 
 def _has_dies(it: Cpu) -> bool:
-    return architecture_files(it.kernel).has_dies
+    """Up to v5.16 a kernel of any architecture shows -1 where it knows no dies."""
+    return architecture_files(it.kernel).has_dies or it.kernel.cpus.place_of(it.cpu).die is not None
 
 
 @TOPOLOGY.show

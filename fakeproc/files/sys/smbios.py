@@ -6,6 +6,7 @@ behind its structure, and the structure has its number, 0 for none.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["firmware_dmi_directory"]
 
+UNKNOWN_CHASSIS = 2
 TABLES_AT = 0xF0480  # a physical address, as Hyper-V's firmware has it
 
 
@@ -43,8 +45,14 @@ def _structure(kind: int, handle: int, body: bytes, strings: bytes = b"\0\0") ->
 
 
 def _release(device: DmiDevice) -> tuple[int, int]:
-    major, minor = device.public["bios_release"].split(".")
-    return int(major), int(minor)
+    """The firmware's version; 255.255 where it tells none."""
+    numbers = re.fullmatch(r"(\d{1,2})\.(\d{1,2})", device.public.get("bios_release", ""))
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0xFF, 0xFF)
+
+
+def _chassis_type(device: DmiDevice) -> int:
+    number = device.public.get("chassis_type", "")
+    return int(number) if re.fullmatch(r"\d{1,2}", number) else UNKNOWN_CHASSIS
 
 
 def _tables(device: DmiDevice) -> list[bytes]:
@@ -80,7 +88,7 @@ def _tables(device: DmiDevice) -> list[bytes]:
     chassis = _Strings(device)
     chassis_body = bytes((
         chassis("chassis_vendor"),
-        int(device.public["chassis_type"]),
+        _chassis_type(device),
         chassis("chassis_version"),
         chassis("chassis_serial"),
         chassis("chassis_asset_tag"),

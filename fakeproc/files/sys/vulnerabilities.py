@@ -71,18 +71,23 @@ _ARM64 = {
 _ARM64_A57 = _ARM64 | {"spec_store_bypass": "Vulnerable", "spectre_v2": "Vulnerable"}
 
 
-def vulnerabilities(kernel: Kernel) -> Directory:
-    """A text for each vulnerability that the kernel knows."""
+def vulnerabilities(kernel: Kernel) -> Directory | None:
+    """A text for each vulnerability that the kernel knows; None where it knows of none."""
     profile = kernel.profile
+    if profile.cpus.vulnerabilities is not None:
+        return _directory({**profile.cpus.vulnerabilities})
     names = (_MITIGATED.keys() - {"indirect_target_selection"}) | shown(kernel).vulnerabilities
     if profile.architecture == "arm64":
         is_a57 = profile.cpus.midr & 0xFFF0 == _CORTEX_A57
         texts = _ARM64_A57 if is_a57 else _ARM64
     else:
         texts = _of_x86(profile.cpus, off=profile.boot_parameters.mitigations_off)
-    return Directory(
-        entries={name: constant(f"{texts.get(name, NOT_AFFECTED)}\n") for name in sorted(names)}
-    )
+    return _directory({name: texts.get(name, NOT_AFFECTED) for name in sorted(names)})
+
+
+def _directory(texts: dict[str, str]) -> Directory | None:
+    entries = {name: constant(f"{text}\n") for name, text in texts.items()}
+    return Directory(entries=entries) if entries else None
 
 
 def _of_x86(cpus: Cpus, *, off: bool) -> dict[str, str]:
