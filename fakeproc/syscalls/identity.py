@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.files.roots import proc_root
 from fakeproc.files.tree import Attribute
+from fakeproc.pages import PAGE_SIZE
 from fakeproc.syscalls import memory
 from fakeproc.syscalls.statx import device_of
 from fakeproc.syscalls.verdict import Verdict
@@ -29,7 +30,6 @@ SYSFS_MAGIC = 0x6265_6572
 
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 _UTS = 65  # `__NEW_UTS_LEN` and a zero
-_PAGE = 4096
 # `struct sysinfo` and `struct statfs`, of 64-bit kernels.
 _SYSINFO = struct.Struct("q3Q6QHH4x2QI4x")
 _STATFS = struct.Struct("2q5Q2i3q4q")
@@ -130,7 +130,9 @@ class Identity:
         magic = self._file_systems.get(device)
         if magic is None:
             return Verdict.PROCEED
-        data = _STATFS.pack(magic, _PAGE, 0, 0, 0, 0, 0, 0, 0, 255, _PAGE, _MOUNT_FLAGS, 0, 0, 0, 0)
+        data = _STATFS.pack(
+            magic, PAGE_SIZE, 0, 0, 0, 0, 0, 0, 0, 255, PAGE_SIZE, _MOUNT_FLAGS, 0, 0, 0, 0
+        )
         memory.write(call.tid, call.arguments[1], data)
         return 0
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from fakeproc.pages import PAGE_SIZE
+
 __all__ = ["HOST", "PROCFS", "PROCFS_OF_NO_SIZE", "SYSFS", "FileSystemType"]
 
 
@@ -79,10 +81,10 @@ HOST = replace(PROCFS, name="host", of_the_guest=False)
 SYSFS = FileSystemType(
     name="sys",
     of_the_guest=True,
-    block_size=4096,
+    block_size=PAGE_SIZE,
     gone=errno.ENODEV,
-    declared_size=4096,
-    largest_write=4096,
+    declared_size=PAGE_SIZE,
+    largest_write=PAGE_SIZE,
     ignores_empty_writes=True,
     writes_move=True,
     new_names_are_enoent=False,

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
+from fakeproc.pages import PAGE_SIZE
 from fakeproc.vfs.cache import Cache
 from fakeproc.vfs.inodes import file_type
 from fakeproc.vfs.open_files import OpenDirectory, OpenFile
@@ -158,7 +159,7 @@ class Operations(Refusals):
     @request
     def statfs(self, path: str) -> dict[str, int]:  # noqa: ARG002 - the same for every path
         """A file system of no size, which `df` leaves out."""
-        return {"f_bsize": 4096, "f_frsize": 4096, "f_namemax": 255}
+        return {"f_bsize": PAGE_SIZE, "f_frsize": PAGE_SIZE, "f_namemax": 255}
 
     # -- Open files ------------------------------------------------------------
 

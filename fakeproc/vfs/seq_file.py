@@ -12,12 +12,12 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from fakeproc.pages import PAGE_SIZE
+
 if TYPE_CHECKING:
     from fakeproc.files.tree import EndOfRecord
 
 __all__ = ["SeqFile", "bitmap_piece", "piece"]
-
-PAGE_SIZE = 4096
 
 
 class SeqFile:

@@ -17,10 +17,9 @@ from fakeproc.guest.base.cacheinfo import CacheDevice
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.kernel import Kernel
 from fakeproc.guest.topology import SharedCache
+from fakeproc.pages import PAGE_SIZE
 
 __all__ = ["list_size", "mask_size", "topology_directory"]
-
-PAGE_SIZE = 4096
 
 
 def mask_size(kernel: Kernel) -> int:

@@ -7,8 +7,9 @@ from errno import EAGAIN, EDQUOT, EINVAL, ENODEV
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.channel import Channel, ChannelState, VmbusDevice
-from fakeproc.guest.hv.ring import PAGE_SIZE, Ring
+from fakeproc.guest.hv.ring import Ring
 from fakeproc.guest.log import KERN_ERR
+from fakeproc.pages import PAGE_SIZE
 from fakeproc.protocol.messages import (
     Adapter,
     AdapterQuery,

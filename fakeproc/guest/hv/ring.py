@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PAGE_SIZE", "Ring"]
+from fakeproc.pages import PAGE_SIZE
 
-PAGE_SIZE = 4096
+__all__ = ["Ring"]
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import NEGOTIATION, SimpleDriver
-from fakeproc.guest.hv.ring import PAGE_SIZE
 from fakeproc.guest.log import KERN_ERR, KERN_NOTICE
 from fakeproc.guest.net import Link, NetDevice
+from fakeproc.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from fakeproc.guest.cpus import Cpus

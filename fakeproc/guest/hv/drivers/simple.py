@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.channel import Channel, Driver, VmbusDevice
-from fakeproc.guest.hv.ring import PAGE_SIZE
+from fakeproc.pages import PAGE_SIZE
 from fakeproc.timeline import MILLISECOND
 
 if TYPE_CHECKING:

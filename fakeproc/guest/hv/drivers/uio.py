@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fakeproc.guest.hv.device_types import DeviceType
 from fakeproc.guest.hv.drivers.simple import KIB, SimpleDriver, ring_size
-from fakeproc.guest.hv.ring import PAGE_SIZE
 from fakeproc.guest.uio import UioMemory
+from fakeproc.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from fakeproc.guest.hv.channel import VmbusDevice
