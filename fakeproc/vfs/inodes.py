@@ -13,7 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from fakeproc.files.tree import Attribute, Directory, Node, ProcDirectory, Symlink
+from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.vfs.lookup import Paths
 from fakeproc.vfs.permissions import Caller, Capability, Inode, own_ids, permitted
 from fakeproc.vfs.setattr import Change, Changes
@@ -35,10 +35,9 @@ _WANTED = {
     O_ACCMODE: os.R_OK | os.W_OK,  # may do neither, but must be allowed both
 }
 
-_TYPES: dict[type[Node], int] = {
+_TYPES: dict[type, int] = {
     Attribute: stat.S_IFREG,
     Directory: stat.S_IFDIR,
-    ProcDirectory: stat.S_IFDIR,
     Symlink: stat.S_IFLNK,
 }
 
@@ -47,7 +46,10 @@ _UNCHANGED = Change(owner=None)
 
 def file_type(kind: type[Node]) -> int:
     """The S_IF… bits of a kind of node."""
-    return _TYPES[kind]
+    found = _TYPES.get(kind)
+    if found is None:  # a sort of directory, seen for the first time
+        found = _TYPES[kind] = next(_TYPES[base] for base in kind.__mro__ if base in _TYPES)
+    return found
 
 
 class Inodes:
