@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ordinary_user import as_ordinary_user
+from warm import WarmOf, WarmParent, warm_parent
 
 import fakeproc
 from fakeproc.mount import mountpoints
@@ -66,6 +69,7 @@ class CommandLine:
     """`fakeproc`, with a registry of its own."""
 
     run_directory: Path
+    warm: WarmParent | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -85,7 +89,11 @@ class CommandLine:
         )
 
     def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """The command, ended; of what it says no traceback is accepted."""
+        """The command, ended, started warm if there is a parent; no traceback is accepted."""
+        if self.warm is not None:
+            done = self.warm.run(arguments, self.environment)
+            assert "Traceback" not in done.stdout + done.stderr
+            return done
         process = self.start(*arguments)
         try:
             out, err = process.communicate(timeout=60)
@@ -199,9 +207,31 @@ def _as_root() -> None:
 
 
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+def warm() -> Iterator[WarmParent]:
+    """What starts commands of fakeproc without a new Python."""
+    with warm_parent(os.environ | {"PYTHONPATH": str(REPOSITORY)}) as parent:
+        yield parent
+
+
+@pytest.fixture(scope="session")
+def warm_of(warm: WarmParent) -> Iterator[WarmOf]:
+    """The same for `root`, and for an ordinary `user`."""
+    with ExitStack() as parents:
+        # The user's only where one is asked for.
+        @cache
+        def of(user: str) -> WarmParent:
+            if user == "root" or os.geteuid() != 0:
+                return warm
+            environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+            return parents.enter_context(warm_parent(environment, as_ordinary_user()))
+
+        yield of
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory, warm: WarmParent) -> Iterator[CommandLine]:
     """The command line, with a registry that no other test sees."""
-    cli = CommandLine(tmp_path_factory.mktemp("run"))
+    cli = CommandLine(tmp_path_factory.mktemp("run"), warm)
     # What `fakeproc mount` mounts outlives who has asked for it, also a pytest that is killed.
     with subprocess.Popen(
         [sys.executable, "-c", SWEEPER],

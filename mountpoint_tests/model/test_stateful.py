@@ -263,8 +263,8 @@ class Guest(RuleBasedStateMachine):
         requested = [desc for desc in self.kernel.irqs.descs.values() if desc.actions]
         assert rows.keys() == {str(desc.irq) for desc in requested}
         for desc in requested:
-            row = rows[str(desc.irq)]
-            assert row.counts == [desc.counts.get(cpu, 0) for cpu in online], desc.irq
+            row, counts = rows[str(desc.irq)], desc.counts
+            assert row.counts == [counts.get(cpu, 0) for cpu in online], desc.irq
             assert (row.chip, row.name) == (desc.chip.name, ", ".join(desc.actions))
             assert row.hwirq.split("-")[0] == str(desc.hwirq)
 

@@ -27,10 +27,10 @@ def place(tmp_path) -> Path:
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, warm):
     """The command line with a registry of this test alone, which it leaves as it was."""
     (tmp_path / "run").mkdir(mode=0o700)
-    cli = CommandLine(tmp_path / "run")
+    cli = CommandLine(tmp_path / "run", warm)
     yield cli
     if (tmp_path / "run/fakeproc").is_dir():
         cli("umount", "--all")

@@ -8,27 +8,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm import WarmOf
 
 from .runs import Runs, runs_of
 
 
 @pytest.fixture
-def run(_fuse: None) -> Iterator[Runs]:
-    with runs_of("root") as runs:
+def run(_fuse: None, warm_of: WarmOf) -> Iterator[Runs]:
+    with runs_of("root", warm_of("root")) as runs:
         yield runs
 
 
 @pytest.fixture
-def user_run(_fuse: None) -> Iterator[Runs]:
-    with runs_of("user") as runs:
+def user_run(_fuse: None, warm_of: WarmOf) -> Iterator[Runs]:
+    with runs_of("user", warm_of("user")) as runs:
         yield runs
 
 
 @pytest.fixture(params=["root", "user"])
-def any_run(_fuse: None, request: pytest.FixtureRequest) -> Iterator[Runs]:
+def any_run(_fuse: None, request: pytest.FixtureRequest, warm_of: WarmOf) -> Iterator[Runs]:
     if request.param == "root" and os.geteuid() != 0:
         pytest.skip("the tests are not run as root")
-    with runs_of(request.param) as runs:
+    with runs_of(request.param, warm_of(request.param)) as runs:
         yield runs
 
 

@@ -18,55 +18,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import REPOSITORY, mounts_below
+from ordinary_user import USER, as_ordinary_user
 from programs import program
-
-USER = 65534
+from warm import WarmParent
 
 # Carriage returns, and what moves the cursor and changes colours.
 CONTROLS = re.compile(r"\r|\x1b\[[0-9;?]*[a-zA-Z]|\x1b\([AB]")
-BYTECODE = tempfile.TemporaryDirectory(prefix="fakeproc-bytecode-", dir="/tmp")
-Path(BYTECODE.name).chmod(0o755)
 
 FAKEPROC = (sys.executable, "-m", "fakeproc")
-
-# Root's way to be an ordinary user, in mounts of one's own: with a device of the
-# given mode, and let in where root keeps Python, or this repository, to itself.
-BECOME_A_USER = """\
-mode=$1 hidden=$2 needed=$3; shift 3
-node=$(mktemp -u /tmp/fuse.XXXXXX)
-mknod -m "$mode" "$node" c 10 229
-mount --bind "$node" /dev/fuse
-rm "$node"
-if [ "$hidden" ]; then
-    aside=$(mktemp -d /tmp/aside.XXXXXX)
-    mount --bind "$needed" "$aside"
-    mount -t tmpfs -o mode=755 tmpfs "$hidden"
-    mkdir -p "$needed"
-    mount --move "$aside" "$needed"
-    rmdir "$aside"
-fi
-exec "$@"
-"""
+DEVNULL = os.open(os.devnull, os.O_RDONLY)
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The command, for one user, with a registry of its own."""
+    """The command, for one user, with a registry of its own; `warm` is this user's."""
 
     directory: Path
     prefix: tuple[str, ...] = ()
+    warm: WarmParent | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        environment = os.environ | {
+        return os.environ | {
             "XDG_RUNTIME_DIR": str(self.directory),
             "PYTHONPATH": str(REPOSITORY),
-            "PYTHONPYCACHEPREFIX": BYTECODE.name,
             "LC_ALL": "C.UTF-8",
         }
-        # Hundreds of starts are not to compile everything again.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        return environment
 
     def start(
         self, *words: object, options: Sequence[object] = (), **more: object
@@ -89,7 +66,12 @@ class Runs:
         given: str | None = None,
         **more: object,
     ) -> subprocess.CompletedProcess[str]:
-        """The same, ended."""
+        """The same, ended; started warm, unless something is special about its start."""
+        if self.warm is not None and given is None and not more:
+            command = ["run", *options, "--", *words]
+            done = self.warm.run(command, self.environment, stdin=DEVNULL)
+            assert "Traceback" not in done.stdout + done.stderr
+            return done
         if given is not None:
             more["stdin"] = subprocess.PIPE
         process = self.start(*words, options=options, **more)
@@ -206,7 +188,7 @@ def processes_of(directory: Path) -> list[str]:
 
 
 @contextmanager
-def runs_of(user: str) -> Iterator[Runs]:
+def runs_of(user: str, warm: WarmParent | None = None) -> Iterator[Runs]:
     """The command for `root`, or for an ordinary `user`; neither leaves anything behind."""
     # Not in pytest's directory, which is for its own user only.
     directory = Path(tempfile.mkdtemp(prefix="fakeproc-runs-", dir="/tmp"))
@@ -214,26 +196,12 @@ def runs_of(user: str) -> Iterator[Runs]:
     if user == "user" and os.geteuid() == 0:
         os.chown(directory, USER, USER)
         prefix = as_ordinary_user()
-    runs = Runs(directory, prefix)
+    runs = Runs(directory, prefix, warm)
     try:
         yield runs
         assert runs.leaves_nothing()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def as_ordinary_user(device: int = 0o666) -> tuple[str, ...]:
-    """The prefix that makes root's command an ordinary user's."""
-    python = os.path.realpath(sys.base_prefix)
-    become = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
-    script = ["sh", "-euc", BECOME_A_USER, "sh", f"{device:o}", hidden_above(python), python]
-    return ("unshare", "--mount", *script, *become)
-
-
-def hidden_above(path: str) -> str:
-    """The directory on the way to this one that is for its owner only; or nothing."""
-    above = [path, *map(str, Path(path).parents)]
-    return next((name for name in reversed(above) if not os.stat(name).st_mode & 0o001), "")
 
 
 def built(tmp_path: Path, name: str, text: str, *command: str) -> Path:

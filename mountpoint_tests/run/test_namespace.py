@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from ordinary_user import as_ordinary_user
 
 from fakeproc.run import namespace
 from fakeproc.run.namespace import why_refused
 
-from .runs import FAKEPROC, Runs, as_ordinary_user
+from .runs import FAKEPROC, Runs
 
 
 def host_affinities() -> dict[str, str]:

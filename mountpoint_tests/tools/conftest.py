@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from programs import SEARCH, program
 from run.runs import Runs, runs_of
+from warm import WarmOf
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +22,11 @@ def window(cli) -> Callable[..., subprocess.CompletedProcess[str]]:
     ) -> subprocess.CompletedProcess[str]:
         program(str(command[0]))
         plain = {"LC_ALL": "C", "S_TIME_FORMAT": "ISO", "PATH": SEARCH, "COLUMNS": "200"}
-        return subprocess.run(
-            [sys.executable, "-m", "fakeproc", "run", "--mount", guest.root, "--",
-             *map(str, command)],
-            env=cli.environment | plain | more,
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+        return cli.warm.run(
+            ["run", "--mount", guest.root, "--", *command],
+            cli.environment | plain | more,
+            timeout=timeout,
+        )
 
     return run
 
@@ -66,16 +65,16 @@ def two_packages(cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(_fuse: None) -> Iterator[Runs]:
+def run(_fuse: None, warm_of: WarmOf) -> Iterator[Runs]:
     """`fakeproc run` with guests of its own."""
-    with runs_of("root") as runs:
+    with runs_of("root", warm_of("root")) as runs:
         yield runs
 
 
 @pytest.fixture(params=["root", "user"])
-def any_run(_fuse: None, request: pytest.FixtureRequest) -> Iterator[Runs]:
+def any_run(_fuse: None, request: pytest.FixtureRequest, warm_of: WarmOf) -> Iterator[Runs]:
     """The same for root, and for an ordinary user."""
     if request.param == "root" and os.geteuid() != 0:
         pytest.skip("the tests are not run as root")
-    with runs_of(request.param) as runs:
+    with runs_of(request.param, warm_of(request.param)) as runs:
         yield runs
