@@ -116,9 +116,11 @@ class Machine:
         What an event asks for in the middle of that finds the machine at the
         event's own moment.
         """
-        if not self._catching_up and not self.timeline.pass_quietly():
-            self._run()
-            self._look_outside()
+        if not self._catching_up:
+            if not self.timeline.pass_quietly():
+                self._run()
+            if self.outside:
+                self._look_outside()
 
     def advance(self, step: int) -> None:
         """Let `step` nanoseconds pass at once."""
