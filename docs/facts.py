@@ -133,6 +133,9 @@ PLACEHOLDERS = (
     (r"(?<=/bus/vmbus/drivers/)[^/]+", "<driver>"),
     (r"(?<=/hugepages-)\d+(?=kB)", "<size>"),
     (r"(?<=/queues/)(rx|tx)-\d+(?=/|$)", r"\1-<n>"),
+    (r"(?<=/)target\d+:0:0(?=/|$)", "target<n>"),
+    (r"(?<=/)\d+:0:0:\d+(?=/|$)", "<unit>"),
+    (r"(?<=/block/)sd[a-z]+(?=/|$)", "sd<x>"),
     (r"(?<=/)(uio|map)\d+(?=/|$)", r"\1<n>"),
     (r"^.*/net/[^/]+(?=/)", "<any interface>"),
     (r"^.*(?=/power/)", "<any device>"),
@@ -152,7 +155,8 @@ def _machine(profile: str, kernel: str | None) -> Machine:
     machine = Machine(loaded if kernel is None else with_kernel(loaded, kernel), "manual")
     files = Namespace(machine)
     for name in CLASS_GUIDS:
-        options = [()] if name != "vpci" else [("pci=nic",), ("pci=nvme",)]
+        more = {"vpci": [("pci=nic",), ("pci=nvme",)], "scsi": [("disks=1",)]}
+        options = more.get(name, [()])
         for option in options:
             files.write("/host/offer", " ".join((name, *option)).encode())
     machine.advance(10**9)

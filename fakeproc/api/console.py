@@ -7,7 +7,7 @@ import os
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -175,6 +175,7 @@ class Console(Files):
         relid: int | None = None,
         subchannels: int | None = None,
         pci: Literal["nic", "mana", "nvme"] | None = None,
+        disks: Sequence[int] = (),
         count: int | None = None,
         connection: int | None = None,
         port: int | None = None,
@@ -183,14 +184,15 @@ class Console(Files):
     ) -> None:
         """The host offers new devices; "hv_sock" is a connection by socket.
 
-        Of a connection one can say where it goes (a port or a service) and
-        which side has made it.
+        A storage controller has `disks`, of so many GiB each.  Of a connection
+        one can say where it goes (a port or a service) and which side has made it.
         """
         options = {
             "guid": guid,
             "relid": relid,
             "subchannels": subchannels,
             "pci": pci,
+            "disks": ",".join(map(str, disks)) or None,
             "count": count,
             "connection": connection,
             "port": port,

@@ -14,8 +14,9 @@ from fakeproc.files.proc.irq import irq_directory
 from fakeproc.files.proc.schedstat import schedstat_file
 from fakeproc.files.proc.stat import softirqs_file, stat_file
 from fakeproc.files.proc.system import SYSTEM
+from fakeproc.files.sys.block import block_numbers
 from fakeproc.files.sys.bus import bus_directory, class_directory
-from fakeproc.files.sys.device import directory_of
+from fakeproc.files.sys.device import directory_of, links
 from fakeproc.files.sys.kernel_irq import kernel_irq_directory
 from fakeproc.files.sys.smbios import firmware_dmi_directory
 from fakeproc.files.tree import Directory, Listing, ProcDirectory, constant
@@ -69,18 +70,15 @@ def sys_root(machine: Machine) -> Directory:
     root = Directory(
         mode=0o555,
         entries={
-            "block": empty,
+            "block": Directory(listings=(links("block", devices.class_of("block").devices),)),
             "bus": Directory(listings=(Listing(Directory, lambda: devices.buses, bus),)),
             "class": Directory(
                 entries={
-                    "block": empty,
-                    "scsi_device": empty,
-                    "scsi_disk": empty,
                     "scsi_generic": empty,
                 },
                 listings=(Listing(Directory, lambda: devices.classes, class_),),
             ),
-            "dev": Directory(entries={"block": empty, "char": empty}),
+            "dev": Directory(entries={"block": block_numbers(kernel), "char": empty}),
             "devices": directory_of(kernel, devices.root),
             "firmware": Directory(
                 entries={"dmi": lambda: firmware_dmi_directory(kernel)},

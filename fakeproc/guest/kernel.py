@@ -15,6 +15,7 @@ from fakeproc.guest.base.cpufreq import CpuFreq
 from fakeproc.guest.base.pmu import hybrid_pmu_init
 from fakeproc.guest.base.smt import SmtControl
 from fakeproc.guest.base.uevents import Uevents
+from fakeproc.guest.block import Block
 from fakeproc.guest.cpu_time import Load
 from fakeproc.guest.cpus import Cpus, cpu_mask, cpus_in
 from fakeproc.guest.described_irqs import request_described, restore_described
@@ -102,7 +103,7 @@ class Kernel:
             self.architecture,
             self.uevents,
             self.devices,
-            Scsi(self.devices),
+            Scsi(self.devices, Block(self.devices)),
             self.net,
             Uio(self.devices),
             self.devices.directory(profile.vmbus.parent) if profile.hyperv else self.devices.root,

@@ -93,6 +93,7 @@ class HostDevice:
     channels: list[HostChannel] = field(default_factory=list)
     pci_model: str = "nic"  # what lies behind a vpci device
     address: bytes = b""  # of what is for the network: its MAC address
+    disks: tuple[int, ...] = ()  # of a storage controller: bytes of each, from unit 0 on
     is_hvsock: bool = False
     from_host: bool = False  # a socket: which side has connected
     encrypted: bool = False  # offered by the paravisor, with rings in encrypted memory
@@ -165,6 +166,7 @@ def device_of_profile(wanted: Device, subchannel_delay: int) -> HostDevice:
         wanted.instance,
         subchannel_delay,
         pci_model=wanted.pci,
+        disks=tuple(gib << 30 for gib in wanted.disks_gib),
         encrypted=wanted.encrypted,
         connection=wanted.connection - 1,
     )

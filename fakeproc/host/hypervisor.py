@@ -42,6 +42,7 @@ from fakeproc.protocol.messages import (
     HostMessage,
     HvStatus,
     InitiateContact,
+    LunsQuery,
     ModifyChannel,
     ModifyChannelResponse,
     OpenChannel,
@@ -203,6 +204,11 @@ class Host:
         if channel is None or not channel.open:
             return None
         return Adapter(channel.device.address, ADAPTER_SPEED)
+
+    def query_luns(self, packet: LunsQuery, connection: int = 0) -> tuple[int, ...]:
+        """Answer packets of the ring: the disks of a controller, while it is open."""
+        channel = self.connections[connection].channel(packet.relid)
+        return channel.device.disks if channel is not None and channel.open else ()
 
     def stuck_event_flags(self, vp: int, connection: int = 0) -> set[int]:
         """The event flags that no interrupt will consume: a fault."""

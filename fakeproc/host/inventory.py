@@ -11,6 +11,8 @@ from fakeproc.protocol.classes import CLASS_GUIDS, HV_SOCK, MAX_PORT, service_of
 from fakeproc.protocol.messages import TlConnectRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fakeproc.host.hypervisor import Host
 
 __all__ = ["Inventory"]
@@ -70,6 +72,7 @@ class Inventory:
         subchannels: int,
         pci_model: str,
         connection: int = 0,
+        disks_gib: Sequence[int] = (),
     ) -> HostDevice:
         """A device of the class called `kind`, to be offered.
 
@@ -82,6 +85,7 @@ class Inventory:
             raise ValueError(f"no class is called {kind[:60]!r}; the classes are {known}")
         instance = self._instance(instance, WELL_KNOWN.get(kind))
         device = HostDevice(CLASS_GUIDS[kind], instance, pci_model=pci_model, connection=connection)
+        device.disks = tuple(gib << 30 for gib in disks_gib)
         device.channels = [
             HostChannel(device, index, relid if index == 0 else None)
             for index in range(1 + subchannels)

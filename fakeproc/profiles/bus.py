@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from fakeproc.profiles.cpu_sets import Cpu
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.profiles.fields import Counts, Rate, Register, Table, TrafficKind
-from fakeproc.protocol.classes import CLASS_GUIDS
+from fakeproc.protocol.classes import CLASS_GUIDS, MAX_DISK_GIB, STORAGE
 from fakeproc.protocol.messages import CONFIDENTIAL_SINCE, CONNECTIONS_SINCE
 
 __all__ = ["MAX_RELID", "Device", "MonitorSlot", "Subchannel", "VMBus"]
@@ -37,6 +37,7 @@ def _class_guid(value: Any) -> Any:
 
 Relid = Annotated[int, Field(ge=1, le=MAX_RELID)]
 Delay = Annotated[int, Field(ge=0, le=MAX_DELAY_US)]
+DiskSize = Annotated[int, Field(ge=1, le=MAX_DISK_GIB)]
 ClassGuid = Annotated[UUID, BeforeValidator(_class_guid)]
 
 
@@ -75,6 +76,8 @@ class Device(_Channel):
     # Sub-channels beyond those listed, with relids as the host likes.
     more_subchannels: int = Field(default=0, ge=0, lt=MAX_RELID)
     pci: Literal["nic", "mana", "nvme", "none"] = "nic"  # what lies behind a vpci device
+    # The disks of a storage controller (scsi, ide, fc), without data: GiB of each, from unit 0 on.
+    disks_gib: tuple[DiskSize, ...] = ()
     encrypted: bool = False  # whether the paravisor offers it, on a confidential VMBus
     connection: int = Field(default=1, ge=1, le=MAX_CONNECTIONS)  # on which it is offered
     # Drivers probe devices side by side, so that which SCSI controller becomes
@@ -144,6 +147,10 @@ class VMBus(Table):
             if device.connection > self.connections:
                 raise ContradictionError(
                     ("devices", number, "connection"), f"the host has {self.connections}"
+                )
+            if device.disks_gib and device.class_id not in {CLASS_GUIDS[name] for name in STORAGE}:
+                raise ContradictionError(
+                    ("devices", number, "disks_gib"), "only a storage controller has disks"
                 )
             if device.instance in instances:
                 raise ContradictionError(

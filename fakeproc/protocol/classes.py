@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-__all__ = ["CLASS_GUIDS", "HV_SOCK", "MAX_PORT", "port_of_service", "service_of_port"]
+__all__ = [
+    "CLASS_GUIDS",
+    "HV_SOCK",
+    "MAX_DISK_GIB",
+    "MAX_PORT",
+    "STORAGE",
+    "port_of_service",
+    "service_of_port",
+]
 
 CLASS_GUIDS: dict[str, UUID] = {
     name: UUID(guid)
@@ -37,6 +45,8 @@ CLASS_GUIDS: dict[str, UUID] = {
     }.items()
 }
 
+STORAGE = ("scsi", "ide", "fc")  # the classes of controllers that can have disks
+MAX_DISK_GIB = 65_536  # 64 TiB, the largest that Hyper-V has
 HV_SOCK = "hv_sock"  # what stands for a class where a connection by socket is meant
 MAX_PORT = 0xFFFF_FFFE  # VMADDR_PORT_ANY - 1 (`include/uapi/linux/vm_sockets.h`)
 _SERVICE = UUID("00000000-facb-11e6-bd58-64006a7986d3")  # `srv_id_template` of hyperv_transport.c

@@ -33,6 +33,7 @@ __all__ = [
     "HostPort",
     "HvStatus",
     "InitiateContact",
+    "LunsQuery",
     "Message",
     "ModifyChannel",
     "ModifyChannelResponse",
@@ -218,6 +219,17 @@ class Adapter:
     speed: int
 
 
+@dataclass(frozen=True, slots=True)
+class LunsQuery:
+    """A question: which disks the controller has whose channel is `relid`.
+
+    Packets in the ring of the open channel (REPORT LUNS, READ CAPACITY); the answer is the
+    size of each in bytes, from unit 0 on.
+    """
+
+    relid: int
+
+
 # From the host to the guest
 
 
@@ -348,6 +360,9 @@ class HostPort(Protocol):
 
     def query_adapter(self, packet: AdapterQuery, connection: int = 0) -> Adapter | None:
         """Ask a network adapter in the same way; None where its channel is not open."""
+
+    def query_luns(self, packet: LunsQuery, connection: int = 0) -> tuple[int, ...]:
+        """Ask a controller in the same way; none where its channel is not open."""
 
     def stuck_event_flags(self, vp: int, connection: int = 0) -> set[int]:
         """The event flags in a virtual processor's page that no interrupt will consume."""

@@ -17,7 +17,7 @@ from fakeproc.files.host.words import (
 )
 from fakeproc.guest.pci.models import MODELS
 from fakeproc.host.devices import MAX_RELID
-from fakeproc.protocol.classes import HV_SOCK, MAX_PORT, service_of_port
+from fakeproc.protocol.classes import HV_SOCK, MAX_DISK_GIB, MAX_PORT, STORAGE, service_of_port
 
 if TYPE_CHECKING:
     from fakeproc.host.devices import HostChannel, HostDevice
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["offer_command", "rescind_command"]
 
-OPTIONS = ("guid", "relid", "subchannels", "pci", "count", "connection")
+OPTIONS = ("guid", "relid", "subchannels", "pci", "disks", "count", "connection")
 SOCKET_OPTIONS = ("guid", "relid", "count", "port", "service", "initiator")
 INITIATORS = ("host", "guest")
 
@@ -33,6 +33,7 @@ INITIATORS = ("host", "guest")
 def offer_command(machine: Machine, words: list[str]) -> Action:
     """`CLASS [count=N] [guid=G] [relid=N] [subchannels=N] [pci=nic|mana|nvme] [connection=N]`.
 
+    A storage controller also: `disks=GIB,GIB...`, the sizes of its disks.
     A connection by socket: `hv_sock [count=N] [guid=G] [relid=N]
     [port=N|service=GUID] [initiator=host|guest]`.
     """
@@ -45,11 +46,15 @@ def offer_command(machine: Machine, words: list[str]) -> Action:
         options.get("subchannels", "0"), "a number of sub-channels", 0, MAX_RELID - 1
     )
     pci = one_of(options.get("pci", "nic"), tuple(MODELS))
+    sizes = options["disks"].split(",") if "disks" in options else []
+    disks = [whole(size, "GiB of a disk", 1, MAX_DISK_GIB) for size in sizes]
+    if disks and words[0] not in STORAGE:
+        raise ValueError(f"disks= is for {', '.join(STORAGE)}")
     guid, relid, inventory = _guid(options), _relid(options), machine.inventory
     connections = len(machine.host.connections)
     connection = whole(options.get("connection", "1"), "a connection", 1, connections) - 1
     devices = [
-        inventory.plan(words[0], guid, relid, subchannels, pci, connection)
+        inventory.plan(words[0], guid, relid, subchannels, pci, connection, disks)
         for _ in range(_count(options))
     ]
     return lambda: _offer(machine, devices)

@@ -1,11 +1,11 @@
-"""A SCSI host of hv_storvsc, as `drivers/scsi/scsi_sysfs.c` shows it to lsscsi."""
+"""A SCSI host of hv_storvsc and its disks, as `drivers/scsi/scsi_sysfs.c` shows them to lsscsi."""
 
 from __future__ import annotations
 
 from fakeproc.files.sys.device import shows
 from fakeproc.files.tree import Attributes, Directory, constant
 from fakeproc.guest.kernel import Kernel
-from fakeproc.guest.scsi import ScsiHostClassDevice
+from fakeproc.guest.scsi import ScsiDevice, ScsiDiskClassDevice, ScsiHostClassDevice
 
 __all__: list[str] = []
 
@@ -29,6 +29,44 @@ STORVSC_HOST = {
     "use_blk_mq": "1\n",
 }
 
+# What a virtual disk of Hyper-V answers to INQUIRY, and what the mid layer keeps of it.
+UNIT = {
+    "device_blocked": "0\n",
+    "device_busy": "0\n",
+    "eh_timeout": "10\n",
+    "iocounterbits": "32\n",
+    "iodone_cnt": "0x0\n",
+    "ioerr_cnt": "0x0\n",
+    "iorequest_cnt": "0x0\n",
+    "iotmo_cnt": "0x0\n",
+    "modalias": "scsi:t-0x00\n",
+    "model": "Virtual Disk    \n",
+    "queue_depth": "2048\n",
+    "queue_type": "none\n",
+    "rev": "1.0 \n",
+    "scsi_level": "6\n",
+    "state": "running\n",
+    "timeout": "180\n",
+    "type": "0\n",
+    "vendor": "Msft    \n",
+}
+# sd.c: sd_disk_attrs.
+DISK = {
+    "FUA": "0\n",
+    "allow_restart": "1\n",
+    "app_tag_own": "0\n",
+    "cache_type": "write back\n",
+    "max_medium_access_timeouts": "2\n",
+    "max_retries": "5\n",
+    "max_write_same_blocks": "0\n",
+    "protection_mode": "none\n",
+    "protection_type": "0\n",
+    "provisioning_mode": "full\n",
+    "thin_provisioning": "0\n",
+    "zeroing_mode": "write\n",
+    "zoned_cap": "none\n",
+}
+
 
 @HOST.show
 def unique_id_show(_host: ScsiHostClassDevice) -> str:
@@ -42,3 +80,15 @@ def scsi_host_files(_kernel: Kernel, host: ScsiHostClassDevice) -> Directory:
     return Directory(
         (HOST.on(host),), {name: constant(text) for name, text in STORVSC_HOST.items()}
     )
+
+
+@shows(ScsiDevice)
+def scsi_device_files(_kernel: Kernel, _unit: ScsiDevice) -> Directory:
+    """<host>:0:0:<unit> below the target."""
+    return Directory(entries={name: constant(text) for name, text in UNIT.items()})
+
+
+@shows(ScsiDiskClassDevice)
+def scsi_disk_files(_kernel: Kernel, _disk: ScsiDiskClassDevice) -> Directory:
+    """scsi_disk/<host>:0:0:<unit> below the unit."""
+    return Directory(entries={name: constant(text) for name, text in DISK.items()})

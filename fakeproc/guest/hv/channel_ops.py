@@ -20,6 +20,7 @@ from fakeproc.protocol.messages import (
     GpadlHeader,
     GpadlTeardown,
     GpadlTorndown,
+    LunsQuery,
     OpenChannel,
     OpenChannelResult,
     SubchannelRequest,
@@ -213,6 +214,12 @@ class ChannelOps:
         """Ask a device about its PCI bus, in the ring of its channel."""
         connection = channel.connection
         return connection.host.query(BusRelationsQuery(channel.relid), connection.number)
+
+    @staticmethod
+    def query_luns(channel: Channel) -> tuple[int, ...]:
+        """Ask a storage controller for its disks: the size of each in bytes."""
+        connection = channel.connection
+        return connection.host.query_luns(LunsQuery(channel.relid), connection.number)
 
     @staticmethod
     def query_adapter(channel: Channel) -> Adapter:

@@ -42,7 +42,7 @@ class Storvsc(SimpleDriver):
         self._names_irqs = names_irqs
 
     def probe(self, device: VmbusDevice) -> Sleeper[None]:
-        """Open the primary channel, request sub-channels, become a SCSI host."""
+        """Open the primary channel, request sub-channels, become a SCSI host, find its disks."""
         host = self._scsi.alloc(device)
         device.drvdata = host
         if self._names_irqs:
@@ -55,6 +55,7 @@ class Storvsc(SimpleDriver):
             raise
         yield from self._negotiate(device)
         self._scsi.add(host)
+        yield from self._scsi.scan(host, self._ops.query_luns(device.primary))
 
     def resume(self, device: VmbusDevice) -> Sleeper[None]:
         """`storvsc_resume`: the SCSI host has stayed."""
