@@ -21,7 +21,8 @@ _INTERRUPT = re.compile(
 )
 # Without a hwirq, and on old kernels with the name of the flow behind the chip's: "PCI-MSI-edge".
 _CHIP_ALONE = re.compile(
-    r"(?P<chip>\S(?:.*?\S)??)(?:-(?P<flow>edge|fasteoi|level|percpu))?(?:\s{2,}(?P<actions>\S.*))?"
+    r"(?P<chip>\S(?:.*?\S)??)(?:-(?P<flow>(?:ioapic-)?(?:edge|fasteoi|level)|percpu|event|ipi|virq))?"
+    r"(?:\s{2,}(?P<actions>\S.*))?"
 )
 _MAX_DIGITS = 20  # of a count: the kernel's is an unsigned long at most
 

@@ -89,6 +89,9 @@ class Kernel(Table):
     compiler: str = "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40"
     cmdline: str = "root=/dev/sda1 ro console=tty1 console=ttyS0"  # /proc/cmdline
     max_cpus: int = Field(default=8192, ge=1, le=8192)  # CONFIG_NR_CPUS
+    # Whether /proc/interrupts has a column of hwirqs, as all the kernels here have it; an older one
+    # prints chip and flow as one word, IO-APIC-edge, and an hwirq only where there is a domain.
+    hwirq_column: bool = True
     # Files and directories that it does not have, of those that are emulated; * is any part of a
     # name: "sys/devices/system/cpu/cpu*/topology/die_*".
     lacks: tuple[LackedPath, ...] = ()

@@ -69,6 +69,8 @@ def interrupts_of(
 def _irq(recording: Recording, table: Table, row: Row, online: list[int]) -> dict[str, Any]:
     number = int(row.label)
     irq: dict[str, Any] = {"irq": number, "chip": row.chip, "actions": list(row.actions)}
+    if not (row.actions or row.trigger) and row.hwirq is None and row.chip:
+        irq |= {"chip": "-", "actions": [row.chip]}  # of old arm kernels, whose chips have no name
     if row.hwirq is not None:
         irq["hwirq"] = row.hwirq
     if row.trigger in {"Level", "Edge"}:

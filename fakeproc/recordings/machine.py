@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["machine_of"]
 
 _BANNER = re.compile(r"Linux version (\S+) \((\S+)\) \((.*)\) (#.*)")
+# Chip and flow as one word, as old kernels print them (3.13 still, 4.13 no longer).
+_JOINED = re.compile(r"^ *\d+:(?: +\d+)+ +[A-Za-z]\S*?-(?:edge|fasteoi|level)(?: |$)", re.M)
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -64,11 +66,14 @@ def _kernel(recording: Recording, findings: Findings) -> dict[str, Any]:
     lacks = lacks_of(recording)
     if lacks:
         kernel["lacks"] = lacks
+    joined = _JOINED.search(recording.text("proc/interrupts") or "") is not None
+    if joined:
+        kernel["hwirq_column"] = False
     cmdline = recording.line("proc/cmdline")
     if cmdline:
         kernel["cmdline"] = cmdline
     if banner is None:
-        kernel["version"] = _by_blanks(recording)
+        kernel["version"] = next(iter(VERSIONS)) if joined else _by_blanks(recording)
         findings.missing.append("/proc/version")
         findings.assumed.append(f"Linux {kernel['version']}")
         return kernel

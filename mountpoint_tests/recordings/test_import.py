@@ -11,6 +11,38 @@ import fakeproc
 from fakeproc.profiles import ProfileError, imported
 from recordings.machines import CPU, FILES, TABLE, as_archive, as_directory
 
+# Of old kernels (3.13 still): chip and flow are one word, counted rows may lack an action.
+OLD = """\
+           CPU0       CPU1       
+  0:        101          0   IO-APIC-edge      timer
+  3:          0          1   IO-APIC-edge    
+ 16:          0          0   IO-APIC-fasteoi   uhci_hcd:usb5, ahci
+ 64: 2844203322          0  xen-percpu-virq      timer0
+ 65:          7          0   xen-dyn-event     eth0
+ 66:          1          2  xen-pirq-ioapic-level  uhci_hcd:usb1
+506:          0  505130682   PCI-MSI-edge      eth1
+NMI:          0          0   Non-maskable interrupts
+LOC:  676686527  584998246   Local timer interrupts
+SPU:          0          0   Spurious interrupts
+ERR:          0
+"""  # noqa: W291 - as the kernel prints it
+
+
+def test_a_table_of_an_old_kernel_is_shown_again_byte_by_byte(tmp_path):
+    pasted = tmp_path / "interrupts.txt"
+    pasted.write_text(OLD)
+    machine = fakeproc.Machine(imported([pasted])[0])
+    assert machine.read("/proc/interrupts") == OLD
+    machine.write("/proc/irq/506/smp_affinity_list", "0")
+    assert machine.read("/proc/irq/506/smp_affinity") == "1\n"
+
+
+def test_a_row_of_one_word_is_an_action_without_a_chip(tmp_path):
+    pasted = tmp_path / "interrupts.txt"
+    pasted.write_text("           CPU0\n  1:          0   4020KEY\nErr:          0\n")
+    [irq] = imported([pasted])[0].irqs
+    assert (irq.chip, irq.actions) == ("-", ("4020KEY",))
+
 
 def test_a_pasted_table_is_shown_again_byte_by_byte(tmp_path):
     pasted = tmp_path / "interrupts.txt"

@@ -10,8 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.architectures import architecture_files
-from fakeproc.files.kernels.versions import shown
-from fakeproc.files.proc.interrupts_layout import LAYOUTS
+from fakeproc.files.proc.interrupts_layout import layout_of
 from fakeproc.files.text.records import end_of_line
 from fakeproc.files.tree import Attribute
 from fakeproc.guest.cpus import cpus_in
@@ -56,7 +55,7 @@ class _Table:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._layout = LAYOUTS[shown(kernel).interrupts_layout]
+        self._layout = layout_of(kernel)
         self._column = {cpu: at for at, cpu in enumerate(cpus_in(kernel.cpus.online))}
         self._width = self._layout.label_width(kernel)
         self._architecture = architecture_files(kernel)
@@ -83,7 +82,8 @@ class _Table:
     def _has_row(self, desc: IrqDesc) -> bool:
         if desc.hidden:
             return False
-        if desc.actions or self._kernel.personality.version.row_needs_action:
+        needs_action = self._kernel.personality.version.row_needs_action
+        if desc.actions or (needs_action and not self._layout.counted_is_enough):
             return bool(desc.actions)
         return any(desc.counts.get(cpu) for cpu in self._column)
 

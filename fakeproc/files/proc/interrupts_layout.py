@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fakeproc.files.kernels.architectures import architecture_files
+from fakeproc.files.kernels.versions import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fakeproc.guest.irq.core import IrqDesc
     from fakeproc.guest.kernel import Kernel
 
-__all__ = ["LAYOUTS", "Layout", "label_width"]
+__all__ = ["Layout", "label_width", "layout_of"]
 
 
 def label_width(nr_irqs: int, least: int) -> int:
@@ -40,6 +41,7 @@ class Layout:
     label_end, cell = b": ", b"%10u "  # of an IRQ's row
     arch_label_end, arch_cell = b": ", b"%10u "
     ipi_gap = b"      "
+    counted_is_enough = False  # a row stays without an action, whatever the version does
 
     def label_width(self, kernel: Kernel) -> int:
         """`prec`: digits of the number of IRQs."""
@@ -91,4 +93,26 @@ class Aligned(Spaced):
         return b"%*s: " % (width, label.encode())
 
 
-LAYOUTS = {"6.1": Layout(), "6.13": Spaced(), "7.2": Aligned()}
+class WithoutHwirqs(Layout):
+    """Old kernels (3.13 still, 4.13 no longer): nothing stands for a hwirq that there is not.
+
+    A row without an action stays as long as it has counted.
+    """
+
+    counted_is_enough = True
+
+    def chip(self, desc: IrqDesc, width: int, longest: int) -> bytes:
+        """The chip, and the hwirq of a chip that has a domain."""
+        chip = super().chip(desc, width, longest)
+        return chip if desc.hwirq is not None else chip[: -width - 1]
+
+
+_WITHOUT_HWIRQS = WithoutHwirqs()
+_LAYOUTS = {"6.1": Layout(), "6.13": Spaced(), "7.2": Aligned()}
+
+
+def layout_of(kernel: Kernel) -> Layout:
+    """The layout of a guest's table."""
+    if not kernel.profile.kernel.hwirq_column:
+        return _WITHOUT_HWIRQS
+    return _LAYOUTS[shown(kernel).interrupts_layout]
