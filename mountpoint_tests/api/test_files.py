@@ -64,9 +64,14 @@ WRITES = [
 ]
 
 
+def _of_the_caller(files, expected):
+    """Procfs lets root open what its mode forbids, and fails the call; others do not get as far."""
+    return "EACCES" if expected == "EIO" and not files.by_root else expected
+
+
 @pytest.mark.parametrize(("path", "expected"), READS)
 def test_read(files, path, expected) -> None:
-    assert answer(files.read, path) == expected
+    assert answer(files.read, path) == _of_the_caller(files, expected)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ def test_read(files, path, expected) -> None:
 )
 def test_write(files, path, data, expected) -> None:
     before = files.console.state()
-    assert answer(files.write, path, data) == expected
+    assert answer(files.write, path, data) == _of_the_caller(files, expected)
     if isinstance(expected, str):
         assert files.console.state() == before
 
@@ -137,7 +142,8 @@ def tree(files, top: str) -> dict[str, object]:
 def test_every_path_answers_the_same_in_both(both, top) -> None:
     mounted, machine = (tree(files, top) for files in both)
     assert mounted.keys() == machine.keys()
-    different = {path for path in mounted if mounted[path] != machine[path]}
+    wanted = {path: _of_the_caller(both[0], found) for path, found in machine.items()}
+    different = {path for path in mounted if mounted[path] != wanted[path]}
     assert different <= {"/host/accesses"}  # each records its own
 
 
