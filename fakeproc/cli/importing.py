@@ -17,7 +17,7 @@ __all__ = ["import_"]
     "import",
     epilog=example(
         "fakeproc import sosreport-web1.tar.xz -o web1.toml",
-        "fakeproc import interrupts.txt cpuinfo.txt -o reported.toml",
+        "fakeproc import interrupts.txt lscpu.txt -o reported.toml",
         "fakeproc mount --profile reported.toml /tmp/guest",
     ),
 )
@@ -34,7 +34,8 @@ def import_(sources: tuple[Path, ...], output: Path | None) -> None:
 
     A source is an archive or a directory with proc/ and sys/ in it (a sos report, a dump
     of hwloc-gather-topology or for 'lscpu --sysroot'), or a text: /proc/interrupts, /proc/cpuinfo,
-    /proc/meminfo, /proc/version, /proc/stat, or the output of 'grep . /proc/irq/*/smp_affinity'.
+    /proc/meminfo, /proc/version, /proc/stat, what 'lscpu' or 'lscpu -J' printed, or the output of
+    'grep . /proc/irq/*/smp_affinity'.
 
     What was found, missing and assumed is written to standard error.
     """

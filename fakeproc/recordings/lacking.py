@@ -10,6 +10,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from fakeproc.recordings.lscpu import LSCPU
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -47,8 +49,11 @@ _OPTIONAL = (
 
 
 def lacks_of(recording: Recording) -> list[str]:
-    """Patterns of paths, for `kernel.lacks`; none of a recording without cpu<n>/topology."""
-    if not any(_matching(recording, _TOPOLOGY.split("/"))):
+    """Patterns of paths, for `kernel.lacks`.
+
+    None of a recording without cpu<n>/topology, or where lscpu's summary is all there is of it.
+    """
+    if LSCPU in recording.files or not any(_matching(recording, _TOPOLOGY.split("/"))):
         return []
     lacks = []
     for directory, name in _OPTIONAL:

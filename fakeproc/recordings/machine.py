@@ -10,6 +10,7 @@ from fakeproc.recordings.cpu_lists import of_list
 from fakeproc.recordings.dmi import dmi_of
 from fakeproc.recordings.interrupts import interrupts_of, table_of
 from fakeproc.recordings.lacking import lacks_of
+from fakeproc.recordings.lscpu import LSCPU
 from fakeproc.recordings.memory import memory_of
 from fakeproc.recordings.processors import architecture_of, cpus_of
 
@@ -34,6 +35,12 @@ def machine_of(recording: Recording, description: str, findings: Findings) -> di
     present = [cpu for group in cpus["groups"] for cpu in of_list(group["cpus"])]
     offline = set(of_list(cpus.get("offline", "")))
     online = [cpu for cpu in present if cpu not in offline]
+    if LSCPU in recording.files:
+        findings.found.append(f"lscpu's summary of {len(present)} CPUs")
+        findings.assumed.append(
+            "that CPUs are numbered in the usual order, where lscpu counts them"
+        )
+    kernel = _kernel(recording, findings)
     memory = memory_of(recording, present, findings)
     if "nodes" not in memory and recording.is_directory("sys/devices/system/cpu/cpu0/topology"):
         cpus["nodes"] = 0  # a kernel without NUMA
@@ -41,7 +48,7 @@ def machine_of(recording: Recording, description: str, findings: Findings) -> di
         "description": description,
         "architecture": architecture,
         "hyperv": False,
-        "kernel": _kernel(recording, findings),
+        "kernel": kernel,
         "cpus": cpus,
         **memory,
         "dmi": {"ids": dmi_of(recording)},

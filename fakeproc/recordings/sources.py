@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 from fakeproc.recordings.archives import BROKEN, is_compressed, opened, read_archive
+from fakeproc.recordings.lscpu import LSCPU, fill_in_lscpu
 from fakeproc.recordings.tree import MAX_FILE, Recording, RecordingError
 
 __all__ = ["is_recording", "read_sources"]
@@ -29,6 +30,7 @@ _TEXTS = (
     (re.compile(r"MemTotal:"), "proc/meminfo"),
     (re.compile(r"Linux version "), "proc/version"),
     (re.compile(r"cpu  \d"), "proc/stat"),
+    (re.compile(r"Architecture:\s+\S|\s*\{"), LSCPU),
 )
 _GREPPED = re.compile(r"/?(proc/irq/\d+/(?:smp_affinity(?:_list)?|effective_affinity(?:_list)?))"
                       r":\s*([0-9a-fA-F,-]*)\s*")  # fmt: skip
@@ -62,6 +64,7 @@ def read_sources(paths: list[Path]) -> Recording:
             whole.add_link(name, target)
         for name in found.directories:
             whole.add_directory(name)
+    fill_in_lscpu(whole)
     return whole
 
 
@@ -175,7 +178,7 @@ def _read_text(path: Path) -> Recording:
                 return found
         raise RecordingError(
             f"{path}, line {number}: neither /proc/interrupts, /proc/cpuinfo, /proc/meminfo, "
-            "/proc/version, /proc/stat nor 'grep . /proc/irq/*/smp_affinity'"
+            "/proc/version, /proc/stat, lscpu's text or JSON, nor 'grep . /proc/irq/*/smp_affinity'"
         )
     raise RecordingError(f"{path}: an empty file")
 
