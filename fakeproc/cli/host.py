@@ -41,6 +41,8 @@ def host(mountpoint: str, file: str, command: tuple[str, ...]) -> None:
     mode = (console / file).stat().st_mode
     if not command and not mode & 0o444:
         raise BadInput(f"host/{file} has nothing to read: give it a command")
+    if command and not mode & 0o222:
+        raise BadInput(f"host/{file} takes no writes: it is there to be read")
     try:
         if not command:
             click.echo((console / file).read_text(), nl=False)

@@ -25,7 +25,7 @@ def test_a_command_is_carried_out(guest: Guest, cli: CommandLine) -> None:
         (("traffic", "netvcs", "5"), 2, "line 1, 'netvcs 5': 'netvcs' is neither a relid nor "),
         (("interrupt",), 2, "host/interrupt has nothing to read: give it a command"),
         (("interrupt", "999"), 2, "line 1, '999': no channel has relid 999"),
-        (("log", "x"), 2, "this file takes no writes"),
+        (("log", "x"), 2, "host/log takes no writes: it is there to be read"),
         (("../proc/stat",), 2, "host/ has no file '../proc/stat'; it has: "),
     ],
 )
