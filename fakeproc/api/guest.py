@@ -35,6 +35,7 @@ from fakeproc.profiles.select import (
     chosen,
 )
 from fakeproc.recordings.record import Root
+from fakeproc.run.search_path import search_path
 
 __all__ = ["Guest"]
 
@@ -317,7 +318,7 @@ class Guest(Console):
 
 def _check_program(program: str, options: dict[str, Any]) -> None:
     """Raise what `subprocess.run` would, where there is no such program."""
-    path = (options.get("env") or os.environ).get("PATH")
+    path = search_path((options.get("env") or os.environ).get("PATH"))
     where = os.path.join(options.get("cwd") or "", program) if "/" in program else program  # noqa: PTH118
     if shutil.which(where, path=path) is None:
         there = "/" in program and os.path.exists(where)  # noqa: PTH110

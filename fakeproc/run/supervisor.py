@@ -32,6 +32,7 @@ from fakeproc.run.handover import hand_over
 from fakeproc.run.mounted_guest import Guest, GuestError
 from fakeproc.run.namespace import NamespaceError
 from fakeproc.run.parts import Parts
+from fakeproc.run.search_path import search_path
 from fakeproc.run.shell import shell
 from fakeproc.run.signals import Mask, attend, end_as, release_signals
 from fakeproc.shell_words import shown
@@ -152,6 +153,7 @@ def _become(guest: Guest, words: Sequence[str], mask: Mask, parts: Parts) -> NoR
         os._exit(_FAILURE)
     environment = {
         **os.environ,
+        "PATH": search_path(os.environ.get("PATH")),
         "FAKEPROC": str(guest.mountpoint),
         # Its files are no sysfs, by which libudev would otherwise judge them.
         "SYSTEMD_DEVICE_VERIFY_SYSFS": "0",

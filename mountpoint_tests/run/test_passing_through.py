@@ -82,6 +82,13 @@ def test_it_dies_of_the_signal_that_the_command_died_of(run, name) -> None:
     assert -done.returncode == getattr(signal, f"SIG{name}")
 
 
+def test_programs_in_sbin_are_found_with_the_path_of_an_ordinary_user(any_run, monkeypatch) -> None:
+    """As Debian has it: who followed the README without root found no irqbalance."""
+    monkeypatch.setenv("PATH", "/usr/bin:/sbin:/bin")
+    done = any_run.shell("echo $PATH")
+    assert done.endswith("/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/sbin\n")
+
+
 def test_what_is_not_there_is_127(any_run) -> None:
     done = any_run("/nonexistent/program")
     assert done.returncode == 127
