@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from fakeproc.api.guest import Guest
     from fakeproc.api.machine import Machine
+    from fakeproc.api.program import Program
     from fakeproc.api.state import State
     from fakeproc.interrupts_table import Row, Table
     from fakeproc.profiles import Profile, ProfileError
@@ -47,6 +48,7 @@ __all__ = [
     "Machine",
     "Profile",
     "ProfileError",
+    "Program",
     "RefusedError",
     "Row",
     "ScenarioError",
@@ -67,6 +69,7 @@ _HOMES = {
     "Machine": "api.machine",
     "Profile": "profiles",
     "ProfileError": "profiles",
+    "Program": "api.program",
     "RefusedError": "api.errors",
     "ScenarioError": "api.errors",
     "ScenarioFailedError": "api.errors",

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from fakeproc.api.errors import (
 from fakeproc.api.files import DirectoryFiles, Names
 from fakeproc.api.files import Path as GuestPath
 from fakeproc.api.keeper import Keeper, python, running_keeper
+from fakeproc.api.program import Program
 from fakeproc.api.refusals import reason
 from fakeproc.play.target import MountedTarget, Target
 from fakeproc.profiles.select import (
@@ -245,6 +246,24 @@ class Guest(Console):
         if check:
             done.check_returncode()
         return done
+
+    def running(
+        self,
+        args: Sequence[str | os.PathLike[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> Program:
+        """A program that goes on, such as a daemon, for a `with` statement to start and to end.
+
+        It is started as by `run`, and ended by SIGTERM.  `env` and `cwd` are as
+        `subprocess.run` has them, which also says what is raised for a program
+        that is not there.
+        """
+        words = [os.fspath(word) for word in args]
+        options = {"env": env, "cwd": cwd}
+        _check_program(words[0], options)
+        return Program(words, self._command(words), self._check_that_programs_run, options)
 
     def _command(self, words: Sequence[str]) -> Sequence[str]:
         return python("fakeproc.cli.main", "run", "--mount", str(self.root), "--", *words)
