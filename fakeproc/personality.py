@@ -36,6 +36,7 @@ class Version:
     retries_migration: bool  # an interrupt that finds no vector in its mask goes to any CPU
     # CPUs
     boot_cpu_has_target: bool  # cpu0/hotplug/target is not 0 before its first move
+    freezes_downwards: bool  # a hibernation takes the highest CPU down first
     bool_takes_enable: bool  # kstrtobool: e(nable) and d(isable)
     cpu0_hotplug: bool  # whether this boot parameter gives x86's cpu0 an `online`
     smt_takes_number: bool  # smt/control: threads a core
@@ -67,6 +68,7 @@ V6_1 = Version(
     has_cleanup_vector=True,
     retries_migration=False,
     boot_cpu_has_target=False,
+    freezes_downwards=False,
     bool_takes_enable=False,
     cpu0_hotplug=True,
     smt_takes_number=False,
@@ -94,6 +96,7 @@ V6_12 = replace(
     V6_10,
     unsettable_affinity_errno=EPERM,  # v6.12, commit eb29369fa543
     netvsc_channels=None,  # v6.12
+    freezes_downwards=True,  # v6.11, "Make freeze_secondary_cpus() iterate in reverse"
 )
 V6_18 = replace(
     V6_12,

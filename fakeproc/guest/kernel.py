@@ -129,7 +129,11 @@ class Kernel:
             host.settle_cpu,
             migration.cpu_gone,
             boot_cpu_has_target=self.personality.version.boot_cpu_has_target,
+            freezes_downwards=self.personality.version.freezes_downwards,
         )
+        self.vmbus.suspend.freeze_cpus = self.hotplug.freeze_secondary_cpus
+        self.vmbus.suspend.thaw_cpus = self.hotplug.thaw_secondary_cpus
+        self.vmbus.offline.is_disconnected = lambda: self.vmbus.suspend.is_disconnected
         self.cpufreq = CpuFreq(self.cpus)
         hybrid_pmu_init(self.devices, self.cpus)
         self.cpu_plug = CpuPlug(self.cpus, self.devices, self.cpu_bus, self.hotplug, self.log)

@@ -228,3 +228,34 @@ def test_an_acknowledgement_that_was_under_way_is_waited_for_or_lost() -> None:
     machine.advance(10 * SECOND)
     assert read(machine, "/proc/irq/39/smp_affinity_list") != b""
     assert channel_path(machine, next(iter(mapping(machine, HEARTBEAT))))
+
+
+@pytest.mark.parametrize(("kernel", "first"), [("6.1", 1), ("rfc", 1), ("6.12", 7), ("7.2", 7)])
+def test_all_cpus_but_the_first_go_and_come_back(kernel: str, first: int) -> None:
+    """freeze_secondary_cpus(), from the highest on since v6.11; no device is told of it."""
+    machine = hibernating(kernel)
+    events = text(machine, "/host/uevents").count("/devices/system/cpu/")
+    before = len(log(machine).splitlines())
+    assert write(machine, "/host/power", HIBERNATE) == len(HIBERNATE)
+    settle(machine)
+    said = [line.split("] ", 1)[1] for line in log(machine).splitlines()[before:]]
+    entry = said.index("PM: hibernation: hibernation entry")
+    leave = said.index("PM: hibernation: hibernation exit")
+    down, up = said.index("Disabling non-boot CPUs ..."), said.index("Enabling non-boot CPUs ...")
+    assert entry < down < said.index("PM: hibernation: Creating image:") < up < leave
+    assert said[down + 1] == f"smpboot: CPU {first} is now offline"
+    back = [line for line in said if line.endswith(" is up")]
+    assert back == [f"CPU{cpu} is up" for cpu in range(1, 8)]
+    assert text(machine, "/sys/devices/system/cpu/online") == "0-7\n"
+    assert text(machine, "/host/uevents").count("/devices/system/cpu/") == events
+    machine.advance(10 * SECOND)
+    assert all(int(line.split()[4]) > 0 for line in text(machine, "/proc/stat").splitlines()[1:9])
+
+
+def test_a_cpu_that_was_off_stays_off() -> None:
+    machine = hibernating("6.18")
+    assert set_online(machine, 5, "0") == 1
+    assert write(machine, "/host/power", HIBERNATE) == len(HIBERNATE)
+    settle(machine)
+    assert text(machine, "/sys/devices/system/cpu/online") == "0-4,6-7\n"
+    assert "CPU5 is up" not in log(machine)

@@ -12,6 +12,7 @@ from errno import EBUSY, EPERM
 from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.guest.cpus import cpus_in
+from fakeproc.guest.log import KERN_ERR
 from fakeproc.timeline import MILLISECOND, Mutex
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ class Hotplug:
         cpu_gone: Callable[[int], None],
         *,
         boot_cpu_has_target: bool,
+        freezes_downwards: bool,
     ) -> None:
+        self._frozen = 0  # `frozen_cpus`: gone while the guest hibernates
+        self._freezes_downwards = freezes_downwards
         self._cpus = cpus
         self._devices = devices
         self._bus = bus
@@ -156,6 +160,32 @@ class Hotplug:
         except BaseException:
             self._target[cpu] = before
             raise
+
+    def freeze_secondary_cpus(self) -> Sleeper[None]:
+        """Take all CPUs but the first down, for a hibernation; their devices are not told.
+
+        Raises OSError: see `_down`; those that have gone are back then.
+        """
+        self._log.say("Disabling non-boot CPUs ...")
+        online = list(cpus_in(self._cpus.online))[1:]
+        try:
+            for cpu in reversed(online) if self._freezes_downwards else online:
+                with (yield from self._cpus.hotplug_lock.write()):
+                    yield from self._down(cpu)
+                self._frozen |= 1 << cpu
+        except OSError as error:
+            self._log.say("Non-boot CPUs are not disabled", KERN_ERR)
+            yield from self.thaw_secondary_cpus()
+            raise error from None
+
+    def thaw_secondary_cpus(self) -> Sleeper[None]:
+        """Bring those up again that `freeze_secondary_cpus` has taken down."""
+        self._log.say("Enabling non-boot CPUs ...")
+        frozen, self._frozen = self._frozen, 0
+        for cpu in cpus_in(frozen):
+            with (yield from self._cpus.hotplug_lock.write()):
+                yield from self._up(cpu)
+            self._log.say(f"CPU{cpu} is up")
 
     def _down(self, cpu: int) -> Sleeper[None]:
         """`_cpu_down`.

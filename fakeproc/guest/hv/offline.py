@@ -86,6 +86,7 @@ class Offline:
         self._waits_for_acks = waits_for_acks
         self._rebinds = rebinds
         self._random = Random("hv_synic_cleanup")  # noqa: S311 - get_random_u32_below
+        self.is_disconnected: Callable[[], bool] = lambda: False  # the bus is suspended
 
     def cleanup(self, cpu: int) -> Sleeper[None]:
         """`hv_synic_cleanup`, which CPU hotplug calls before a CPU goes.
@@ -94,6 +95,9 @@ class Offline:
         with an event pending, CpuBusyError for one that a channel interrupts,
         opened or not.  The CPU's SynIC is then online as before.
         """
+        if self.is_disconnected():
+            self._synic.online &= ~(1 << cpu)  # always_cleanup
+            return
         if cpu == VMBUS_CONNECT_CPU:
             raise OSError(EBUSY, f"CPU {cpu} receives the VMBus's control messages")
         if self._rebinds:

@@ -36,6 +36,11 @@ INVALID_RELID = -1  # U32_MAX in the kernel, which `id` prints with %d
 FREEZE = 100 * MILLISECOND  # freezing tasks, and letting the workqueues run dry
 
 
+def nobody_goes() -> Sleeper[None]:
+    """A machine of one CPU."""
+    yield from ()
+
+
 class Suspend:
     """Takes the bus down, and brings it back; `rescind` forgets the channel of a relid."""
 
@@ -50,6 +55,7 @@ class Suspend:
         log: KernelLog,
     ) -> None:
         self.resumed = 0  # how often
+        self.is_disconnected = False  # `conn_state`: the bus is suspended
         self._cpus = cpus
         self._connections = connections
         self._table = table
@@ -57,6 +63,9 @@ class Suspend:
         self._devices = devices
         self._rescind = rescind
         self._log = log
+        # `pm_sleep_disable_secondary_cpus` and back: the kernel's, which comes later.
+        self.freeze_cpus: Callable[[], Sleeper[None]] = nobody_goes
+        self.thaw_cpus: Callable[[], Sleeper[None]] = nobody_goes
 
     def hibernate(self) -> Sleeper[None]:
         """Write an image, be switched off, and wake up from it.
@@ -64,6 +73,14 @@ class Suspend:
         Raises OSError, with everything as it was: EOPNOTSUPP where a device's
         driver cannot suspend it, or what posting the Unload message gives.
         """
+        self._log.say("PM: hibernation: hibernation entry")
+        try:
+            yield from self._snapshot()
+        finally:
+            self._log.say("PM: hibernation: hibernation exit")
+
+    def _snapshot(self) -> Sleeper[None]:
+        """`hibernation_snapshot`, and what its image does when it wakes up."""
         yield FREEZE
         suspended: list[VmbusDevice] = []
         try:
@@ -78,9 +95,23 @@ class Suspend:
         except OSError:
             yield from self._resume_devices(list(self._devices.values())[::-1])
             raise
-        self.resumed += 1
+        self._log.say("ACPI: PM: Preparing to enter system sleep state S4")
+        yield from self._create_image()
+        self._log.say("ACPI: PM: Waking up from system sleep state S4")
         yield from self._resume_bus()
         yield from self._resume_devices(list(self._devices.values())[::-1])
+
+    def _create_image(self) -> Sleeper[None]:
+        """`create_image`: on one CPU, whose timer rests, too."""
+        yield from self.freeze_cpus()
+        host = self._connections[0].host
+        for cpu in cpus_in(self._cpus.online):
+            host.stop_timer(cpu)
+        self._log.say("PM: hibernation: Creating image:")
+        self.resumed += 1
+        for cpu in cpus_in(self._cpus.online):
+            host.start_timer(cpu)
+        yield from self.thaw_cpus()
 
     def _suspend_device(self, device: VmbusDevice) -> Sleeper[None]:
         """`vmbus_suspend`."""
@@ -117,8 +148,7 @@ class Suspend:
         yield FREEZE
         for connection in self._connections:
             yield from self._unload(connection)
-        for cpu in cpus_in(self._cpus.online):
-            self._connections[0].host.stop_timer(cpu)
+        self.is_disconnected = True
         for channel in self._table.mapped():
             self._table.unmap(channel)
             channel.offer = replace(channel.offer, relid=INVALID_RELID)
@@ -138,8 +168,7 @@ class Suspend:
 
     def _resume_bus(self) -> Sleeper[None]:
         """`vmbus_bus_resume`: the protocol that was agreed on, and all the offers."""
-        for cpu in cpus_in(self._cpus.online):
-            self._connections[0].host.start_timer(cpu)
+        self.is_disconnected = False
         for connection in self._connections:
             yield from connection.negotiate((connection.version,))
             yield from connection.request_offers()
