@@ -23,6 +23,8 @@ __all__ = ["machine_of"]
 _BANNER = re.compile(r"Linux version (\S+) \((\S+)\) \((.*)\) (#.*)")
 # Chip and flow as one word, as old kernels print them (3.13 still, 4.13 no longer).
 _JOINED = re.compile(r"^ *\d+:(?: +\d+)+ +[A-Za-z]\S*?-(?:edge|fasteoi|level)(?: |$)", re.M)
+# What hwloc-gather-topology keeps of uname(2), where there is no banner.
+_UNAME = re.compile(r"^OS(Release|Version): ([^\n]{1,100})$", re.M)
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -79,16 +81,21 @@ def _kernel(recording: Recording, findings: Findings) -> dict[str, Any]:
     cmdline = recording.line("proc/cmdline")
     if cmdline:
         kernel["cmdline"] = cmdline
-    if banner is None:
-        kernel["version"] = next(iter(VERSIONS)) if joined else _by_blanks(recording)
+    if banner is not None:
+        release, builder, compiler, build = banner.groups()
+        kernel |= {"release": release, "builder": builder, "compiler": compiler, "build": build}
+    else:
         findings.missing.append("/proc/version")
+        uname = dict(_UNAME.findall(recording.text("proc/hwloc-nofile-info") or ""))
+        release = uname.get("Release", "")
+        kernel |= {"release": release, "build": uname["Version"]} if len(uname) == 2 else {}
+    match = _RELEASE.match(release)
+    if match is None:
+        kernel["version"] = next(iter(VERSIONS)) if joined else _by_blanks(recording)
         findings.assumed.append(f"Linux {kernel['version']}")
         return kernel
-    release, builder, compiler, build = banner.groups()
-    match = _RELEASE.match(release)
-    wanted = (int(match[1]), int(match[2])) if match else (0, 0)
+    wanted = int(match[1]), int(match[2])
     older = [v for v in VERSIONS if tuple(map(int, v.split("."))) <= wanted]
-    kernel |= {"release": release, "builder": builder, "compiler": compiler, "build": build}
     kernel["version"] = older[-1] if older else next(iter(VERSIONS))
     findings.found.append(f"Linux {release}")
     if kernel["version"].split(".") != release.split("-")[0].split(".")[:2]:

@@ -48,6 +48,9 @@ def processor_of(recording: Recording, architecture: str, findings: Findings) ->
     paragraphs = cpuinfo_of(recording)
     if not paragraphs:
         findings.missing.append("/proc/cpuinfo")
+        if recording.is_directory(f"{CPU}/cpu0"):
+            findings.assumed.append("a processor without a name")
+            return {"name": "", "vendor": "GenuineIntel" if architecture == "x86_64" else "ARM"}
         findings.assumed.append("the processor of a usual virtual machine")
         return {} if architecture == "x86_64" else {"vendor": "ARM"}
     return _model(recording, paragraphs[0], architecture)

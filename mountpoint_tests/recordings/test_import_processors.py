@@ -112,6 +112,18 @@ def test_memory_that_nobody_recorded_is_not_made_up(tmp_path, path):
     assert not guest.exists(f"/{path}")
 
 
+def test_a_processor_that_nobody_recorded_has_no_name(tmp_path):
+    assert "model name\t: \n" in machine({}, tmp_path).read("/proc/cpuinfo")
+
+
+def test_the_kernel_as_hwloc_gathers_it(tmp_path):
+    uname = "OSName: Linux\nOSRelease: 5.3.0-28-generic\nOSVersion: #30 SMP\n"
+    guest = machine({"proc/hwloc-nofile-info": uname}, tmp_path)
+    version = guest.read("/proc/version")
+    assert version.startswith("Linux version 5.3.0-28-generic (")
+    assert version.endswith(") #30 SMP\n")
+
+
 def test_lists_are_worked_out_of_masks(tmp_path):
     guest = machine({f"{NODE}/node0/cpumap": "f\n"}, tmp_path)
     top = f"/{CPU}/cpu1/topology"
