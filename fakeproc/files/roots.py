@@ -13,6 +13,7 @@ from fakeproc.files.proc.interrupts import interrupts_file
 from fakeproc.files.proc.irq import irq_directory
 from fakeproc.files.proc.schedstat import schedstat_file
 from fakeproc.files.proc.stat import softirqs_file, stat_file
+from fakeproc.files.proc.sysctl import sys_directory
 from fakeproc.files.proc.system import SYSTEM
 from fakeproc.files.sys.block import block_numbers
 from fakeproc.files.sys.bus import bus_directory, class_directory
@@ -43,6 +44,7 @@ def proc_root(machine: Machine) -> Directory:
             "schedstat": schedstat_file(kernel),
             "softirqs": softirqs_file(kernel),
             "stat": stat_file(kernel),
+            "sys": sys_directory(kernel),
         },
     )
     return lacking(root, "proc", kernel.profile.kernel.lacks)

@@ -34,7 +34,19 @@ REAL_SUBTREES = (
     "kernel/tracing",
 )
 
+# What a control group says of CPUs and nodes, and where the guest says the same.
+_CPUS, _NODES = "devices/system/cpu/online", "devices/system/node/online"
+_CPUSET = {
+    "cpuset.cpus": _CPUS,
+    "cpuset.mems": _NODES,
+    "cpuset.cpus.effective": _CPUS,
+    "cpuset.mems.effective": _NODES,
+    "cpuset.effective_cpus": _CPUS,
+    "cpuset.effective_mems": _NODES,
+}
+
 _PROC = Path("/proc")
+_PROC_SYS = _PROC / "sys"  # of which the guest has some files, and the rest stays
 _SYS = Path("/sys")
 _HOSTS_PCI = _PROC / "bus/pci"  # lists the host's devices to lspci
 
@@ -47,20 +59,31 @@ def open_window(guest: Path, *, host_writable: bool = False) -> None:
     ours to see.
     """
     private_mounts()
-    names = {entry.name for entry in (guest / "proc").iterdir()}
-    for name in sorted(names):
-        target = _PROC / name
-        if target.exists():
-            bind(guest / "proc" / name, target)
-    if not host_writable:
-        _protect_proc(names)
+    _cover_proc(guest / "proc", host_writable)
     _cover_sys(guest / "sys", host_writable)
+    _cover_cpuset(guest / "sys")
     if _HOSTS_PCI.is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
     open_run_directory(guest)
     # A working directory that is covered now would still be the host's.
     with suppress(OSError):
         os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir
+
+
+def _cover_proc(tree: Path, host_writable: bool) -> None:
+    names = {entry.name for entry in tree.iterdir()} - {_PROC_SYS.name}
+    for name in sorted(names):
+        _cover(tree / name, _PROC / name)
+    if not host_writable:
+        _protect_proc(names)
+    for kernels_own in sorted((tree / _PROC_SYS.name).rglob("*")):
+        if kernels_own.is_file():
+            _cover(kernels_own, _PROC_SYS / kernels_own.relative_to(tree / _PROC_SYS.name))
+
+
+def _cover(source: Path, target: Path) -> None:
+    if target.exists():
+        bind(source, target)
 
 
 def _protect_proc(covered: set[str]) -> None:
@@ -90,3 +113,17 @@ def _cover_sys(tree: Path, host_writable: bool) -> None:
                     make_read_only(target)
     finally:
         os.close(real)
+
+
+def _cover_cpuset(tree: Path) -> None:
+    """Let the control group of this process have the guest's CPUs and nodes (hwloc asks it).
+
+    Its own are the computer's, of which the guest's CPUs are none.
+    """
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "cpuset"):  # "" is version 2
+            continue
+        for mount in (_SYS / "fs/cgroup" / (controllers or "unified"), _SYS / "fs/cgroup"):
+            for name, shown in _CPUSET.items():
+                _cover(tree / shown, mount / path.lstrip("/") / name)
