@@ -9,6 +9,7 @@ has come that far, at whatever rate it runs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ class GuestTime:
         self._timers = Timers(self._clocks)
         self._execs = Execs()
         self._pause = _SOON
+        self._next_look = 0.0  # time.monotonic
 
     def handlers(self) -> dict[str, Handler]:
         """The calls, by name."""
@@ -59,13 +61,21 @@ class GuestTime:
             **self._timers.handlers(),
         }
 
-    def go_on(self, runs: Iterable[Processes], *, called: bool) -> float:
+    def go_on(self, runs: Iterable[Processes], *, called: bool, waits: bool) -> float:
         """Wake who may go on; returns the seconds until it is to be called again.
 
-        `called` says whether one of the programs has made a call since the last time.
+        `called` says whether one of the programs has made a call since the last time, and
+        `waits` whether one of these calls is still to be answered.
         """
         if called:
             self._pause = _SOON
+            left = self._next_look - time.monotonic()
+            if left > 0 and not waits:  # who was answered does something
+                return left
+        self._next_look = time.monotonic() + _SOON
+        return self._look(runs)
+
+    def _look(self, runs: Iterable[Processes]) -> float:
         self._execs.look()
         if self._execs.any:
             return _SOON

@@ -14,6 +14,7 @@ from fakeproc.files.tree import Attribute
 from fakeproc.pages import PAGE_SIZE
 from fakeproc.syscalls import memory
 from fakeproc.syscalls.statx import device_of
+from fakeproc.syscalls.tasks import contents
 from fakeproc.syscalls.verdict import Verdict
 from fakeproc.timeline import SECOND
 
@@ -140,8 +141,7 @@ class Identity:
 def _domain() -> str:
     """The NIS domain name of this computer, which Python's uname leaves out."""
     try:
-        with open("/proc/sys/kernel/domainname", encoding="utf-8") as file:  # noqa: PTH123
-            return file.read().strip()
+        return contents("/proc/sys/kernel/domainname").decode().strip()
     except OSError:
         return "(none)"
 

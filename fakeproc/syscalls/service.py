@@ -130,7 +130,7 @@ class Service:
         handlers = {number: by_name.get(name) for name, number in abi.numbers.items()}
         pause: float | None = None
         while True:
-            called = False
+            called = waits = False
             for descriptor, events in self._epoll.poll(pause):
                 if descriptor == wake_up:
                     self._take_new(wake_up)
@@ -141,13 +141,13 @@ class Service:
                     continue
                 elif events & select.EPOLLIN:
                     called = True
-                    self._receive(self._runs[descriptor], handlers)
+                    waits |= self._receive(self._runs[descriptor], handlers)
                 else:  # the last of the run has ended
                     self._forget(self._runs.pop(descriptor))
             pause = None
             if self.keeps_time():
                 processes = [run.processes for run in self._runs.values()]
-                pause = time.go_on(processes, called=called)
+                pause = time.go_on(processes, called=called, waits=waits)
 
     def _is_asked(self) -> bool:
         """Whether a call, or a request for a file, waits for its answer."""
@@ -174,10 +174,11 @@ class Service:
             with self._model():
                 run.interfaces.end()
 
-    def _receive(self, run: _Run, handlers: Mapping[int, Handler | None]) -> None:
+    def _receive(self, run: _Run, handlers: Mapping[int, Handler | None]) -> bool:
+        """Answer a call, if it is not to wait; whether it is."""
         call = run.listener.receive()
         if call is None:
-            return
+            return False
         handler = handlers[call.number]
         assert handler is not None  # noqa: S101 - the filter names no other
         run.on_guest_time = run.on_guest_time or call.number in _EXECUTION
@@ -190,6 +191,9 @@ class Service:
                 call.proceed()
             elif not isinstance(result, Verdict):
                 call.answer(result)
+            else:
+                return True
+        return False
 
 
 def _answer(handler: Handler, call: Call) -> int | Verdict:

@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,54 @@ def test_when_the_daemon_is_killed_the_command_gets_enotconn(any_run) -> None:
     # The second is for what was under way.
     assert re.search(r"smp_affinity: (Transport endpoint is not connected|.*abort)", err)
     assert "fakeproc: the guest's daemon had died before the command ended\n" in err
+
+
+BOMB = """
+bomb() { [ $1 -gt 0 ] || exec sleep 1000; bomb $(($1 - 1)) & bomb $(($1 - 1)) & wait; }
+"""
+
+
+def test_a_fork_bomb_sleeps_and_ends(run) -> None:
+    """Of 64 sleepers and their shells; all sleep at once."""
+    uptime = "cut -d' ' -f1 /proc/uptime"
+    out = run.shell(f"{BOMB} {uptime}; bomb 6; {uptime}", ["--clock=manual"])
+    before, after = map(float, out.split())
+    assert after - before == 1000
+
+
+@pytest.mark.parametrize("clock", ["manual", "real"])
+def test_a_fork_bomb_is_killed(any_run, clock) -> None:
+    options = [f"--clock={clock}", "--time=guest"]
+    # It goes off without end.
+    with any_run.started(f"{BOMB} echo ready; while bomb 4; do :; done", options) as process:
+        assert eventually(lambda: len(processes_of(any_run.directory)) > 20)
+        process.kill()
+        process.wait(timeout=20)
+        assert any_run.leaves_nothing()
+
+
+def test_a_program_is_killed_at_any_moment_between_two_programs(run) -> None:
+    """While its next program is being executed, while its call waits for an answer."""
+    script = "echo ready; while :; do sleep 1; /bin/true; done"
+    for _ in range(8):
+        with run.started(script, ["--clock=manual"]) as process:
+            (supervisor,) = children_of(process.pid)
+            command = next(pid for pid in children_of(supervisor) if pid != daemon_of(run))
+            for pid in [command, *children_of(command)]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert process.wait(timeout=20) == -signal.SIGKILL
+            assert process.stderr.read() == ""
+            assert run.left_behind() == []
+
+
+def test_runs_within_runs(any_run) -> None:
+    """Each has the files of its own guest; system calls stay those of the outermost."""
+    within = [*FAKEPROC, "run", "--profile=hyperv-2socket", "--", "sh", "-c"]
+    script = f"nproc; {shlex.join(within)} 'grep -c ^processor /proc/cpuinfo; nproc'; nproc --all"
+    done = any_run("sh", "-c", script)
+    assert done.stdout.split() == ["8", "16", "8", "8"], done.stderr
+    assert any_run.left_behind() == []
 
 
 def test_a_file_that_is_held_open_does_not_delay_the_end(any_run) -> None:
