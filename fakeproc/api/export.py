@@ -69,10 +69,12 @@ class _Unpacked:
         self._top = top
 
     def addfile(self, info: tarfile.TarInfo, content: IO[bytes] | None = None) -> None:
-        """Write a file or a link.  Raises OSError."""
+        """Write a file, a link or a directory.  Raises OSError."""
         path = self._top / info.name.removeprefix(f"{TOP}/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if info.issym():
+        if info.isdir():
+            path.mkdir(exist_ok=True)
+        elif info.issym():
             path.symlink_to(info.linkname)
         else:
             path.write_bytes(b"" if content is None else content.read())

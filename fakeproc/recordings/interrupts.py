@@ -44,8 +44,7 @@ def interrupts_of(
     have = {irq["irq"] for irq in irqs}
     directories = [n for n in recording.numbered("proc/irq", "") if n not in have]
     irqs += [
-        {"irq": n, "chip": "dummy", "directory": True} | _affinities(recording, n, online)
-        for n in directories
+        {"irq": n, "directory": True} | _unrequested(recording, n, online) for n in directories
     ]
     rows, arch = [], {}
     for label, row in table.arch.items():
@@ -82,6 +81,20 @@ def _irq(recording: Recording, table: Table, row: Row, online: list[int]) -> dic
     is_ppi = row.chip.startswith("GIC") and row.hwirq is not None and row.hwirq < 32
     if row.chip in _PER_CPU_CHIPS or is_ppi:
         return irq | {"per_cpu": True}
+    return irq | _affinities(recording, number, online)
+
+
+def _unrequested(recording: Recording, number: int, online: list[int]) -> dict[str, Any]:
+    """An interrupt that has no row: what /sys/kernel/irq says of it."""
+    top = f"sys/kernel/irq/{number}"
+    irq: dict[str, Any] = {"chip": recording.line(f"{top}/chip_name") or "dummy"}
+    hwirq, flow = recording.number(f"{top}/hwirq"), recording.line(f"{top}/name")
+    if hwirq is not None and hwirq >= 0:
+        irq["hwirq"] = hwirq
+    if flow is not None:
+        irq["flow"] = flow
+    if recording.line(f"{top}/type") == "level":
+        irq["trigger"] = "level"
     return irq | _affinities(recording, number, online)
 
 

@@ -13,6 +13,7 @@ from fakeproc.recordings.lacking import lacks_of
 from fakeproc.recordings.lscpu import LSCPU
 from fakeproc.recordings.memory import memory_of
 from fakeproc.recordings.processors import architecture_of, cpus_of
+from fakeproc.recordings.vmbus import add_vmbus
 
 if TYPE_CHECKING:
     from fakeproc.recordings.findings import Findings
@@ -25,6 +26,8 @@ _BANNER = re.compile(r"Linux version (\S+) \((\S+)\) \((.*)\) (#.*)")
 _JOINED = re.compile(r"^ *\d+:(?: +\d+)+ +[A-Za-z]\S*?-(?:edge|fasteoi|level)(?: |$)", re.M)
 # What hwloc-gather-topology keeps of uname(2), where there is no banner.
 _UNAME = re.compile(r"^OS(Release|Version): ([^\n]{1,100})$", re.M)
+# And what a sos report has of `uname -a`.
+_UNAME_A = re.compile(r"Linux \S+ (\S+) (#.*?)(?: (?:x86_64|aarch64|unknown|GNU/Linux))*\s*$")
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -63,8 +66,7 @@ def machine_of(recording: Recording, description: str, findings: Findings) -> di
         findings.assumed.append("no interrupts but the timers'")
     else:
         machine |= interrupts_of(recording, table, online, findings)
-    if recording.is_directory("sys/bus/vmbus"):
-        findings.assumed.append("no VMBus: its interrupts are shown, its devices are not yet")
+    add_vmbus(recording, machine, table, findings)
     return machine
 
 
@@ -86,9 +88,9 @@ def _kernel(recording: Recording, findings: Findings) -> dict[str, Any]:
         kernel |= {"release": release, "builder": builder, "compiler": compiler, "build": build}
     else:
         findings.missing.append("/proc/version")
-        uname = dict(_UNAME.findall(recording.text("proc/hwloc-nofile-info") or ""))
-        release = uname.get("Release", "")
-        kernel |= {"release": release, "build": uname["Version"]} if len(uname) == 2 else {}
+        uname = _uname(recording)
+        release = uname.get("release", "")
+        kernel |= uname if len(uname) == 2 else {}
     match = _RELEASE.match(release)
     if match is None:
         kernel["version"] = next(iter(VERSIONS)) if joined else _by_blanks(recording)
@@ -101,6 +103,15 @@ def _kernel(recording: Recording, findings: Findings) -> dict[str, Any]:
     if kernel["version"].split(".") != release.split("-")[0].split(".")[:2]:
         findings.assumed.append(f"that it behaves as Linux {kernel['version']}")
     return kernel
+
+
+def _uname(recording: Recording) -> dict[str, str]:
+    """Release and build of the kernel, as far as something beside /proc tells them."""
+    said = _UNAME_A.match(recording.text("sos_commands/kernel/uname_-a") or "")
+    if said is not None:
+        return {"release": said[1], "build": said[2]}
+    found = _UNAME.findall(recording.text("proc/hwloc-nofile-info") or "")
+    return {{"Release": "release", "Version": "build"}[key]: text for key, text in found}
 
 
 def _by_blanks(recording: Recording) -> str:

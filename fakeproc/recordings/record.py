@@ -35,7 +35,7 @@ PROC = (
 ).split()
 SYS = (
     "devices/system devices/cpu_core devices/cpu_atom devices/virtual/dmi/id kernel/irq kernel/mm "
-    "hypervisor bus class firmware/memmap module/hv_vmbus"
+    "hypervisor bus class firmware/memmap firmware/dmi module/hv_vmbus"
 ).split()
 # Of all other devices: what says which they are and where their interrupts go.
 DEVICE = re.compile(
@@ -48,6 +48,7 @@ DEVICE = re.compile(
 NEVER = re.compile(r"/(?:vpd|rom|resource\d.*|trace_pipe|rescan|remove|reset|uevent_seqnum)$")
 CONFIG_BYTES = 64  # of a PCI function's configuration; the serial number stands behind
 
+SERIAL_TABLES = re.compile(r"/firmware/dmi/tables/\w+$")  # binary, with all serial numbers in it
 SERIAL_FILE = re.compile(r"(?:serial|product_uuid|asset_tag|wwid|unique_id)$")
 AZURE = "7783-7084-3265-9085-8269-3286-77"  # every VM of Azure has this asset tag
 UUID = re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
@@ -154,13 +155,16 @@ class Root:
 
 
 def _walk(root: Root, below: str) -> Iterator[str]:
-    """Files and links below a directory, or the file itself; links are not followed."""
+    """Files, links and empty directories below one, or the file itself; links are not followed."""
     if not root.is_directory(below):
         if root.exists(below):
             yield below
         return
     directories = []
-    for name in root.names(below):
+    names = root.names(below)
+    if not names:
+        yield below
+    for name in names:
         path = "%s/%s" % (below, name)
         if root.is_directory(path):
             directories.append(path)
@@ -203,6 +207,12 @@ def _classes(root: Root, paths: List[str]) -> List[str]:
     return found
 
 
+def _add_directory(archive: Any, path: str) -> None:
+    info = tarfile.TarInfo("%s/%s" % (TOP, path))
+    info.type, info.mode = tarfile.DIRTYPE, 0o755
+    archive.addfile(info)
+
+
 def record(
     root: Root, archive: Any, keep_names: bool, more: Optional[Dict[str, bytes]] = None
 ) -> Tuple[int, Dict[str, str]]:
@@ -226,9 +236,15 @@ def record(
                 info.linkname = names.replaced("", target) if names else target
                 archive.addfile(info)
                 continue
+            if names and SERIAL_TABLES.search(path):
+                raise OSError(errno.EPERM, "has serial numbers in it")
+            if root.is_directory(path):
+                _add_directory(archive, shown)
+                continue
             data = _read(root, path)
         except OSError as error:
             unreadable[shown] = error.strerror or str(error)
+            _add_directory(archive, os.path.dirname(shown))  # which may have nothing else
             continue
         if names and b"\0" not in data:
             data = names.replaced(path, data.decode("utf-8", "surrogateescape")).encode(

@@ -19,8 +19,10 @@ __all__ = ["is_recording", "read_sources"]
 
 # Where a machine's files begin: behind these, whatever stands before is the archive's own.
 _ROOT = re.compile(r"(?:(?P<top>.*?)/)?(?:proc|sys)(?:/|$)")
-# What `fakeproc record` and `fakeproc export` put beside proc and sys.
-_BESIDE = re.compile(r"(?:[^/]+/)?(?:manifest\.json|profile\.toml)")
+# What `fakeproc record` and `fakeproc export` put beside proc and sys, and what of a sos report
+# tells the kernel, as it has no /proc/version.
+_OURS = re.compile(r"(?:[^/]+/)?(?:manifest\.json|profile\.toml)")
+_BESIDE = re.compile(_OURS.pattern + r"|(?:[^/]+/)?sos_commands/kernel/uname_-a")
 _PROCESS = re.compile(r"(?:^|/)proc/(?:\d+|self|thread-self)(?:/|$)")
 
 # How a text is known, and what it is then.
@@ -111,7 +113,7 @@ def _below_root(found: Recording) -> Recording:
     whole = Recording(found.origin)
     is_ours = f"{prefix}manifest.json" in found.files
     for name, data in found.files.items():
-        if name.startswith(prefix) and (is_ours or not _BESIDE.fullmatch(name)):
+        if name.startswith(prefix) and (is_ours or not _OURS.fullmatch(name)):
             whole.add_file(name.removeprefix(prefix), data)
     for name, target in found.links.items():
         if name.startswith(prefix):

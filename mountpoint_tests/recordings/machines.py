@@ -76,6 +76,6 @@ def whole_tree(machine) -> dict[str, str]:
             except OSError as error:
                 found[path] = f"errno {error.errno}"
         else:
-            found[path] = " ".join(names)
+            found[path] = " ".join(sorted(names))
             waiting += [f"{path}/{name}" for name in names]
     return found

@@ -22,6 +22,7 @@ from fakeproc.profiles.schema import (
     Profile,
     Subchannel,
 )
+from fakeproc.recordings.vmbus import spread
 from fakeproc.timeline import SECOND
 
 if TYPE_CHECKING:
@@ -128,21 +129,12 @@ class _ChannelCounts:
         if channel.desc is not None and channel.desc.counts:
             counts = _of(channel.desc.counts, self._present)
         elif self._on_top:
-            counts = self._spread(channel)
+            counts = spread(channel.interrupts, channel.target_cpu, self._top)
         else:
             counts = {}
         if self._on_top:
             for cpu, number in counts.items():
                 self._top[cpu] = max(0, self._top.get(cpu, 0) - number)
-        return counts
-
-    def _spread(self, channel: Channel) -> dict[int, int]:
-        left, counts = channel.interrupts, {}
-        for cpu in dict.fromkeys((channel.target_cpu, *self._top)):
-            number = min(left, self._top.get(cpu, 0))
-            if number:
-                counts[cpu] = number
-                left -= number
         return counts
 
 
@@ -175,6 +167,7 @@ def _devices(machine: Machine, counts: _ChannelCounts, *, quiet: bool) -> Iterab
                 "class": str(device.class_id),
                 "instance": device.instance,
                 "pci": device.pci_model,
+                "disks_gib": [size >> 30 for size in device.disks],
                 "encrypted": device.encrypted,
                 "connection": device.connection + 1,
                 "subchannels": [Subchannel.model_validate(table) for table in rest],
