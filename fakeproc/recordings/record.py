@@ -42,7 +42,8 @@ DEVICE = re.compile(
     r"/(?:class|class_id|device|device_id|vendor|subsystem_vendor|subsystem_device|revision|irq|"
     r"numa_node|local_cpus|local_cpulist|modalias|uevent|enable|config|address|operstate|mtu|speed|"
     r"driver|subsystem|size|state|id|cpu|relid|channel_vp_mapping|monitor_id|server_monitor_.*|"
-    r"client_monitor_.*|msi_irqs/\d+|channels/\d+/\w+|queues/.*)$"
+    r"client_monitor_.*|dev|removable|ro|model|type|rev|queue/\w+|msi_irqs/\d+|"
+    r"channels/\d+/\w+|queues/.*)$"
 )
 # What is slow to read, or does something when it is.
 NEVER = re.compile(r"/(?:vpd|rom|resource\d.*|trace_pipe|rescan|remove|reset|uevent_seqnum)$")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
+
+import pytest
+from programs import SEARCH, program
 
 import fakeproc
 from fakeproc.recordings import record
@@ -83,6 +87,46 @@ def test_this_machine_is_recorded_and_imported(tmp_path):
         if os.path.exists(path):
             with open(path) as file:
                 assert machine.read(path) == file.read()
+
+
+@pytest.mark.parametrize("words", [("lscpu",), ("lscpu", "-e"), ("lscpu", "-J")])
+def test_lscpu_of_this_machine_agrees_with_lscpu_on_the_import(own_machine, words):
+    tool, *options = words
+    command = [program(tool), *options, "--sysroot"]
+    mine, imported = (printed(*command, root) for root in ("/", own_machine))
+    assert without(_LIVE, imported) == without(_LIVE, mine)
+
+
+def test_lstopo_of_this_machine_agrees_with_lstopo_on_the_import(own_machine):
+    command = [program("lstopo-no-graphics"), "--of", "console", "--no-io", "--whole-system"]
+    mine, imported = (
+        printed(*command, HWLOC_FSROOT=str(root), HWLOC_COMPONENTS="linux,stop")
+        for root in ("/", own_machine)
+    )
+    assert imported == mine
+
+
+# What this machine is asked by other means than its files, or what does not stand still.
+_LIVE = re.compile(r"\s*\"?(?:field\": \")?(?:Virtualization|Hypervisor|CPU\(s\) scaling MHz|BIOS)")
+
+
+def without(pattern, text):
+    return [line for line in text.splitlines() if not pattern.match(line)]
+
+
+def printed(*words, **environment):
+    return subprocess.run(
+        words, env={"PATH": SEARCH, "LC_ALL": "C", **environment}, capture_output=True, text=True,
+        check=True,
+    ).stdout  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def own_machine(tmp_path_factory):
+    """A directory with what the machine shows that the recording of this one is imported to."""
+    top = tmp_path_factory.mktemp("own")
+    fakeproc.Machine(recorded("/", top)).export(top / "dump")
+    return top / "dump"
 
 
 def test_the_script_is_one_file_of_python_3_6(tmp_path):
