@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["SEARCH", "program"]
+__all__ = ["FEW_PLUGINS", "SEARCH", "program"]
 
 _BIN = Path(sys.executable).parent
 
@@ -21,6 +21,14 @@ SEARCH = ":".join(
         *("/usr/local/sbin", "/usr/sbin", "/sbin"),
     )
 )
+
+# For a pytest that a test starts: without the plugins of whatever else is installed, whose
+# imports are three quarters of its start.  That pytest finds fakeproc's by itself is seen in the
+# fresh environment of `plugin/test_example_project.py`, and by these tests themselves.
+FEW_PLUGINS = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_PLUGINS": "fakeproc.pytest_plugin,xdist.plugin",
+}
 
 # What scripts/setup could not install here, as this distribution has no package of it.
 _LACKS = Path(sys.prefix) / "fakeproc-lacks"

@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 from conftest import REPOSITORY
+from programs import FEW_PLUGINS
 
 import fakeproc
 
@@ -76,12 +77,12 @@ def test_the_tables_hold_without_a_fuse_library(tmp_path) -> None:
     for name in ("fuse", "fusepy", "mfusepy"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('hidden')\n")
     here = REPOSITORY / "mountpoint_tests/api"
-    options = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q")
+    options = ("-p", "no:cacheprovider", "-p", "pytest_timeout", "-q")
     files = [f"{here}/test_{name}.py" for name in ("files", "console", "recorded_writes")]
     chosen = "(machine or lowver or isol or small or wtoff) and not [mount and not mount]"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *files, "-k", chosen],
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"},
+        env=os.environ | FEW_PLUGINS | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"},
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

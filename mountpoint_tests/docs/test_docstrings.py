@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import REPOSITORY
+from programs import FEW_PLUGINS
 
 PACKAGE = REPOSITORY / "fakeproc"
 
@@ -53,7 +54,11 @@ def test_there_are_some() -> None:
 
 @pytest.mark.usefixtures("_fuse")
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_does_what_it_says(pytester: pytest.Pytester, name: str) -> None:
+def test_an_example_does_what_it_says(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(variable, value)
     code = EXAMPLES[name]
     test = code if "def test_" in code else f"def test_example():\n{textwrap.indent(code, '    ')}"
     pytester.makepyfile(f"import fakeproc, pytest\n\n{test}\n")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from programs import FEW_PLUGINS
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
@@ -153,6 +154,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         "HOME": str(home),
         "LC_ALL": "C",
     }
+    environment |= FEW_PLUGINS
     environment.pop("PYTEST_ADDOPTS", None)
     found = Reader(home, environment)
     yield found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from programs import FEW_PLUGINS
 
 __all__: list[str] = []
 
@@ -13,4 +14,6 @@ def project(_fuse: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPa
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider --strict-markers -W error\n")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    for name, value in FEW_PLUGINS.items():
+        monkeypatch.setenv(name, value)
     return pytester

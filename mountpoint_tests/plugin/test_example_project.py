@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from programs import FEW_PLUGINS
 
 PROJECT = REPOSITORY / "mountpoint_tests/example_project"
 TOO_MANY = {
@@ -19,9 +20,12 @@ TOO_MANY = {
 }
 
 
-def results_of(python: Path | str, project: Path, tool: str) -> tuple[set[str], str]:
-    """The tests that fail, and all that pytest says."""
+def results_of(
+    python: Path | str, project: Path, tool: str, plugins: dict[str, str] | None = None
+) -> tuple[set[str], str]:
+    """The tests that fail, and all that pytest says; `plugins`: which it loads, if not all."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= plugins or {}
     done = subprocess.run(
         [python, "-m", "pytest", "-p", "no:cacheprovider", "-rf", "--fakeproc-required"],
         cwd=project,
@@ -41,7 +45,7 @@ def project(_fuse: None, tmp_path: Path) -> Path:
 
 
 def test_its_tests_find_the_bug(project) -> None:
-    failed, said = results_of(sys.executable, project, "spread_irqs.py")
+    failed, said = results_of(sys.executable, project, "spread_irqs.py", FEW_PLUGINS)
     assert failed == TOO_MANY
     assert (
         "write of '800000000' to /proc/irq/42/smp_affinity refused: "
@@ -51,7 +55,7 @@ def test_its_tests_find_the_bug(project) -> None:
 
 
 def test_its_tests_pass_without_the_bug(project) -> None:
-    assert results_of(sys.executable, project, "spread_irqs_fixed.py")[0] == set()
+    assert results_of(sys.executable, project, "spread_irqs_fixed.py", FEW_PLUGINS)[0] == set()
 
 
 def test_it_needs_thirty_lines() -> None:
