@@ -83,7 +83,8 @@ def test_nothing_is_left_of_what_the_command_line_has_mounted(project, tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest"],
         cwd=project.path,
-        env=os.environ | {"SAID": str(said), "PYTHONPATH": str(REPOSITORY)},
+        env=os.environ
+        | {"SAID": str(said), "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/mountpoint_tests"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
