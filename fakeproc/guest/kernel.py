@@ -186,7 +186,9 @@ class Kernel:
         for parameter in boot.not_emulated:
             self.log.say(f"fakeproc: the parameter {parameter} is not emulated")
         self._tell_of_the_series()
-        if self.profile.hyperv:
+        if boot.nosmt and self.smt.state == boot.nosmt:  # `cpu_smt_disable`
+            self.log.say(f"SMT: {'Force disabled' if boot.nosmt == 'forceoff' else 'disabled'}")
+        if self.profile.hyperv and self.profile.architecture == "x86_64":
             self.log.say("Hypervisor detected: Microsoft Hyper-V")
         self.architecture.start(self.irqs)
         request_described(self.profile, self.irqs, self.architecture, self.cpus.online, self.log)

@@ -169,12 +169,16 @@ def test_isolcpus_nohz_is_nohz_full():
 
 
 @pytest.mark.parametrize(
-    ("parameter", "control", "again"),
-    [("nosmt", "off\n", 2), ("nosmt=force", "forceoff\n", "EPERM")],
+    ("parameter", "control", "again", "said"),
+    [
+        ("nosmt", "off\n", 2, "SMT: disabled\n"),
+        ("nosmt=force", "forceoff\n", "EPERM", "SMT: Force disabled\n"),
+    ],
 )
 @pytest.mark.parametrize("version", ["6.1", "6.12", "7.2"])
-def test_nosmt_leaves_the_second_threads_off(version, parameter, control, again):
+def test_nosmt_leaves_the_second_threads_off(version, parameter, control, again, said):
     machine = guest(parameter, "threads_per_core = 2", version=version)
+    assert said in text(machine, "/host/log")
     assert text(machine, f"{CPU}/smt/control") == control
     assert text(machine, f"{CPU}/smt/active") == "0\n"
     assert text(machine, f"{CPU}/online") == "0,2,4,6\n"

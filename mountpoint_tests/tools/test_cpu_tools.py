@@ -68,6 +68,14 @@ def test_against_numactl(mount_guest, two_packages, looked_at, inside) -> None:
     assert sizes == ["32768", "32768"]
 
 
+def test_against_numactl_on_more_cpus_than_the_computer_has(mount_guest, inside) -> None:
+    """libnuma sizes its masks by sched_getaffinity, which the guest answers."""
+    largest = mount_guest("--profile", "hyperv-max", "--clock", "manual")
+    shown = inside(largest, "numactl", "--hardware")
+    cpus = re.findall(r"(?m)^node \d+ cpus: (.*)$", shown)
+    assert [int(cpu) for line in cpus for cpu in line.split()] == [*range(2048)]
+
+
 def test_against_lstopo(looked_at, inside) -> None:
     # Which CPUs one may run on is asked of the scheduler: --disallowed shows the others too.
     shown = inside(looked_at, "lstopo-no-graphics", "--disallowed", "--of", "console")
