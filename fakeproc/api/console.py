@@ -96,8 +96,12 @@ class Console(Files):
         """
         self._tell("traffic", f"{source} {float(_number('rate', rate))!r} {kind}")
 
-    def clock(self, kind: Literal["manual", "real"], rate: float = 1.0) -> None:
-        """Have time pass only by `advance` ("manual"), or by itself, `rate` times as fast."""
+    def clock(self, kind: Literal["manual", "hold", "real"], rate: float = 1.0) -> None:
+        """Have time pass only by `advance` ("manual"), or by itself, `rate` times as fast ("real").
+
+        On a manual clock it also passes as soon as every program of a run sleeps; "hold"
+        has programs sleep until `advance` wakes them.
+        """
         if kind == "real":
             self._tell("clock", f"rate {float(_number('rate', rate))!r}")
         self._tell("clock", kind)

@@ -25,10 +25,10 @@ class Parts:
     host_writable: bool = False
 
     def on(self, clock: str) -> Parts:
-        """The same, with the guest's clock ("manual 12.3") considered."""
+        """The same, with the guest's clock ("manual 12.3", "held 12.3") considered."""
         if self.time is not None:
             return self
-        return replace(self, time="guest" if clock.startswith("manual") else "host")
+        return replace(self, time="host" if clock.startswith("real") else "guest")
 
     @property
     def any(self) -> bool:

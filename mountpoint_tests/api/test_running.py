@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -81,3 +82,17 @@ def test_what_is_used_wrongly(fakeproc_guest, tmp_path) -> None:
         pytest.raises(subprocess.TimeoutExpired),
     ):
         program.wait(0)
+
+
+def test_a_daemon_on_a_held_clock_sleeps_until_the_time_is_moved(fakeproc_guest) -> None:
+    fakeproc_guest.clock("hold")
+    start = float(fakeproc_guest.read("/proc/uptime").split()[0])
+    script = "echo on; sleep 3600; cut -d. -f1 /proc/uptime"
+    with fakeproc_guest.running(["sh", "-c", script]) as program:
+        program.wait_for("on")
+        assert float(fakeproc_guest.read("/proc/uptime").split()[0]) == start
+        while program.returncode is None:  # it may not have begun to sleep the first time
+            fakeproc_guest.advance(3600)
+            with suppress(subprocess.TimeoutExpired):
+                program.wait(1)
+    assert int(program.output.split()[1]) >= start + 3600
