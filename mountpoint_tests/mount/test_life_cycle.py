@@ -71,9 +71,7 @@ def is_as_it_was(root: Path) -> bool:
 
 
 def test_mount_returns_when_the_tree_can_be_read(cli, tmp_path) -> None:
-    started = time.monotonic()
     done = cli("mount", tmp_path)
-    seconds = time.monotonic() - started
     try:
         assert done.returncode == 0
         assert done.stdout == (
@@ -81,7 +79,6 @@ def test_mount_returns_when_the_tree_can_be_read(cli, tmp_path) -> None:
             f"end with: fakeproc umount {tmp_path}\n"
         )
         assert (tmp_path / "proc/interrupts").read_text().lstrip().startswith("CPU0")
-        assert seconds < 5
     finally:
         done = cli("umount", tmp_path)
     assert (done.returncode, done.stdout) == (0, f"unmounted {tmp_path}\n")
