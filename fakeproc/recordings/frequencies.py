@@ -42,7 +42,14 @@ def frequencies_of(
 
 
 def _policy(recording: Recording, cpu: int) -> int | None:
-    """The lowest of the CPUs that change their frequency together."""
-    words = (recording.line(f"{CPU}/cpu{cpu}/cpufreq/related_cpus") or "").split()
-    numbers = [int(word) for word in words if word.isdecimal() and len(word) < 8]
-    return min(numbers) if cpu in numbers else None
+    """The lowest of the CPUs that change their frequency together.
+
+    Old kernels list as related also CPUs that the hardware coordinates, each of which has a
+    policy of its own, which affects no other.
+    """
+    for file in ("affected_cpus", "related_cpus"):
+        words = (recording.line(f"{CPU}/cpu{cpu}/cpufreq/{file}") or "").split()
+        numbers = [int(word) for word in words if word.isdecimal() and len(word) < 8]
+        if cpu in numbers:
+            return min(numbers)
+    return None

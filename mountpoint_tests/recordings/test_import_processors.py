@@ -202,6 +202,17 @@ def test_a_compute_unit_stays_together_when_a_cpu_goes_and_comes(tmp_path):
     assert guest.read(siblings) == "2-3\n"
 
 
+def test_cpus_that_only_the_hardware_coordinates_have_policies_of_their_own(tmp_path):
+    files = {}
+    for cpu in range(4):
+        top = f"{CPU}/cpu{cpu}/cpufreq"
+        files |= {f"{top}/cpuinfo_max_freq": "3000\n", f"{top}/affected_cpus": f"{cpu}\n"}
+        files |= {f"{top}/scaling_cur_freq": f"{1000 + cpu}\n"}
+    related = {f"{CPU}/cpu{cpu}/cpufreq/related_cpus": "0 1 2 3\n" for cpu in range(4)}
+    guest = machine(files | related, tmp_path)
+    assert {name: guest.read(f"/{name}") for name in files} == files
+
+
 def test_cpus_of_one_policy_change_their_frequency_together(tmp_path):
     files = {}
     for cpu in range(4):
