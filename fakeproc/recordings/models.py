@@ -39,7 +39,9 @@ def cpuinfo_of(recording: Recording) -> list[dict[str, str]]:
             continue
         if key.strip() == "processor" or not paragraphs:
             paragraphs.append({})
-        paragraphs[-1][key.strip()] = value.strip()
+        # The model's name is as the processor has it, often with blanks behind.
+        is_name = key.startswith("model name")
+        paragraphs[-1][key.strip()] = value.removeprefix(" ") if is_name else value.strip()
     return [paragraph for paragraph in paragraphs if "processor" in paragraph]
 
 

@@ -157,7 +157,7 @@ def test_processors_that_differ_are_groups(tmp_path):
     cpuinfo = "".join(
         PARAGRAPH.format(cpu, name, mhz)
         for cpu, (name, mhz) in enumerate(
-            [("Big", "3000.000"), ("Big", "2999.500"), ("Small", "800.000"), ("Small", "800.000")]
+            [("Big ", "3000.000"), ("Big ", "2999.500"), ("Small", "800.000"), ("Small", "800.000")]
         )
     )
     source = as_directory(FOUR | {"proc/cpuinfo": cpuinfo}, tmp_path)
@@ -165,7 +165,7 @@ def test_processors_that_differ_are_groups(tmp_path):
     assert [group.cpus for group in profile.cpus.groups] == [{0, 1}, {2, 3}]
     lines = fakeproc.Machine(profile).read("/proc/cpuinfo").splitlines()
     assert [line.partition(": ")[2] for line in lines if line.startswith("model name")] == [
-        "Big", "Big", "Small", "Small",
+        "Big ", "Big ", "Small", "Small",
     ]  # fmt: skip
     assert [line.partition(": ")[2] for line in lines if line.startswith("cpu MHz")] == [
         "3000.000", "2999.500", "800.000", "800.000",
