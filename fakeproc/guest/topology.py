@@ -85,6 +85,10 @@ class Topology:
         """The possible CPUs of one core."""
         return self._core[cpu]
 
+    def cores_in(self, cpus: int) -> int:
+        """How many cores have a CPU among these; each CPU's paragraph of cpuinfo asks."""
+        return sum(1 for core in {*self._core.values()} if core & cpus)
+
     def cluster_mask(self, cpu: int) -> int | None:
         """The possible CPUs of one cluster; None where the firmware tells of none."""
         return self._cluster.get(cpu)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fakeproc.guest.cpus import cpus_in
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,7 +31,7 @@ def x86_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
     cpus, model = kernel.cpus, kernel.cpus.model_of(cpu)
     package = cpus.package_mask(cpu) & cpus.online
     place = cpus.place_of(cpu)
-    cores = {cpus.core_mask(other) for other in cpus_in(package)}
+    cores = cpus.topology.cores_in(package)
     caches = [c.profile.size_kib for c in cpus.topology.caches if c.mask(cpu)]
     largest = max(caches, default=0) if model.cache_size_kib is None else model.cache_size_kib
     twice = model.khz * 2 // 10
@@ -51,7 +49,7 @@ def x86_cpuinfo(kernel: Kernel, cpu: int) -> Iterator[str]:
     yield f"physical id\t: {place.package}"
     yield f"siblings\t: {package.bit_count()}"
     yield f"core id\t\t: {place.core}"
-    yield f"cpu cores\t: {len(cores)}"
+    yield f"cpu cores\t: {cores}"
     yield f"apicid\t\t: {place.apicid}"
     yield f"initial apicid\t: {place.apicid}"
     yield "fpu\t\t: yes"
