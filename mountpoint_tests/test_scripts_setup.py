@@ -35,7 +35,7 @@ TOOLS = (
         "lshw",
         "hwinfo",
     ),
-    *("groff", "zsh", "fish", "gcc", "go", "strace", "chromedriver"),
+    *("groff", "zsh", "fish", "gcc", "go", "strace", "chromedriver", "sos"),
 )
 
 PYTHON = """\

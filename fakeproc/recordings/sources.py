@@ -18,7 +18,7 @@ from fakeproc.recordings.tree import MAX_FILE, Recording, RecordingError
 __all__ = ["is_recording", "read_sources"]
 
 # Where a machine's files begin: behind these, whatever stands before is the archive's own.
-_ROOT = re.compile(r"(?:(?P<top>.*?)/)?(?:proc|sys)(?:/|$)")
+_ROOT = re.compile(r"(?:(?P<top>.*?)/)??(?:proc|sys)(?:/|$)")
 # What `fakeproc record` and `fakeproc export` put beside proc and sys, and what of a sos report
 # tells the kernel, as it has no /proc/version.
 _OURS = re.compile(r"(?:[^/]+/)?(?:manifest\.json|profile\.toml)")

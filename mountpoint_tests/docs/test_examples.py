@@ -34,7 +34,7 @@ BLOCK = re.compile(
 # The scripts whose transcripts are shown, each with a test of its own that compares them.
 TRANSCRIPTS = {"scripts/demo", "scripts/demo-offline-cpu", "scripts/demo-open-topics"}
 # What takes something that a test has not: the reasons why a block is not run.
-ELSEWHERE = {"these archives are yours", "it takes another machine"}
+ELSEWHERE = {"these archives are yours", "it takes another machine", "the report is yours"}
 ENGINES = ("docker ", "podman ")
 
 

@@ -19,7 +19,7 @@ from fakeproc.timeline import MILLISECOND, SECOND
 from .guests import captured_guest, interrupt_rows, node_at, write
 
 CPUS = "/sys/devices/system/cpu"
-RUNS, STEPS = 230, 50  # of which hypothesis takes some fewer: ten thousand in all
+RUNS, STEPS = 260, 50  # of which hypothesis takes some fewer: ten thousand in all
 MOST_DEVICES = 16
 
 # Which refusals a step may meet, and no other.

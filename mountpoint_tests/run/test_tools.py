@@ -1,4 +1,4 @@
-"""The tools of docs/tools.toml, in a run, say what the guest's files say."""
+"""The tools of docs/tool_table.toml, in a run, say what the guest's files say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from conftest import load_page_maker
 
 from .runs import runs_of
 
-tools = load_page_maker("tools")
+tools = load_page_maker("tool_table")
 TOOLS = {tool.name: tool for tool in tools.tools()}
 
 

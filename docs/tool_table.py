@@ -1,6 +1,6 @@
-"""The table of tools in explanation/what-a-program-sees.md: `python docs/tools.py` makes it.
+"""The table of tools in explanation/what-a-program-sees.md: `python docs/tool_table.py` makes it.
 
-Each tool of tools.toml runs in `fakeproc run`, and so does what reads the guest's files.
+Each tool of tool_table.toml runs in `fakeproc run`, and so does what reads the guest's files.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ echo advance 60 > $FAKEPROC/host/clock
 
 @dataclass(frozen=True)
 class Tool:
-    """A table of tools.toml, whose head says what the keys are."""
+    """A table of tool_table.toml, whose head says what the keys are."""
 
     name: str
     package: str
@@ -54,7 +54,7 @@ class Answer:
 
 def tools() -> list[Tool]:
     """All of them."""
-    return [Tool(**keys) for keys in tomllib.loads((HERE / "tools.toml").read_text())["tool"]]
+    return [Tool(**keys) for keys in tomllib.loads((HERE / "tool_table.toml").read_text())["tool"]]
 
 
 def script(asked: Iterable[Tool]) -> str:
@@ -102,8 +102,8 @@ def page(found: dict[str, Answer | None]) -> str:
 
 INTRODUCTION = """
 What tools say in `fakeproc run` on a guest of the profile `hyperv-2socket`, compared with what the
-guest's own files say of the same. `python docs/tools.py` runs them all and writes this table, a
-test runs those that are installed.
+guest's own files say of the same. `python docs/tool_table.py` runs them all and writes this table;
+a test runs those that are installed.
 
 """
 
