@@ -17,6 +17,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from fakeproc.run.modules import open_modules
 from fakeproc.run.namespace import bind, make_read_only, mount_tmpfs, private_mounts
 from fakeproc.run.run_directory import open_run_directory
 
@@ -65,6 +66,7 @@ def open_window(guest: Path, *, host_writable: bool = False) -> None:
     if _HOSTS_PCI.is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
     open_run_directory(guest)
+    open_modules(guest)
     # A working directory that is covered now would still be the host's.
     with suppress(OSError):
         os.chdir(os.getcwd())  # noqa: PTH109 - as text, for chdir

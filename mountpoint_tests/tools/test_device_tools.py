@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -102,8 +104,37 @@ def test_against_dmidecode(looked_at, window) -> None:
         assert (shown.stdout, shown.stderr) == ((dmi / file).read_text(), "")
 
 
-# What lspci says where the machine has no modules of the guest's kernel.
+# What lspci says where the machine has no /lib/modules, in which a run could show the guest's.
 NO_MODULES = "lspci: Unable to load libkmod resources: error -2\n"
+
+
+# Gives a machine without /lib/modules one, for what it runs.
+WITH_MODULES = """
+upper=$1 && shift && mount -t tmpfs tmpfs "$upper" && mkdir "$upper/up" "$upper/work"
+mount -t overlay -o "lowerdir=/usr/lib,upperdir=$upper/up,workdir=$upper/work" overlay /usr/lib
+mkdir -p /usr/lib/modules/real
+"$@"
+"""
+
+
+@pytest.mark.usefixtures("_fuse")
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot mount over /usr/lib")
+@pytest.mark.skipif(
+    "overlay" not in Path("/proc/filesystems").read_text(), reason="the machine has no overlayfs"
+)
+def test_lspci_complained_that_it_cannot_load_libkmod_resources(tmp_path) -> None:
+    in_run = "ls /lib/modules; lspci -vvv >/dev/null; modprobe -n nvme; modprobe -n of_nobody"
+    command = ["fakeproc", "run", "--profile", "azure-d64", "--", "sh", "-c", in_run]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-euc", WITH_MODULES, "sh", tmp_path, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    release = "6.10.0"
+    assert done.stdout == f"{release}\n"
+    missing = f"modprobe: FATAL: Module of_nobody not found in directory /lib/modules/{release}\n"
+    assert done.stderr == missing
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="capabilities and tables are for root alone")
