@@ -37,12 +37,15 @@ def import_(sources: tuple[Path, ...], output: Path | None) -> None:
     /proc/meminfo, /proc/version, /proc/stat, what 'lscpu' or 'lscpu -J' printed, or the output of
     'grep . /proc/irq/*/smp_affinity'.
 
+    What an archive or directory has and is not emulated is shown with the machine as it was
+    recorded: the profile names where it is.
+
     What was found, missing and assumed is written to standard error.
     """
     from fakeproc.profiles import ProfileError, imported
 
     try:
-        _, text, findings = imported(list(sources))
+        _, text, findings = imported(list(sources), output.parent if output else None)
     except ProfileError as error:
         raise BadInput(str(error)) from error
     for line in findings.lines():

@@ -7,6 +7,7 @@ names the file, the line and the key.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from functools import cache
 from importlib import resources
@@ -85,14 +86,27 @@ def load(name_or_path: str) -> Profile:
         raise ProfileError(f"{shown(name_or_path)}: {error}") from error
     if len(text) > _LARGEST:
         raise ProfileError(f"{shown(path)}: larger than {_LARGEST >> 20} MiB")
-    return parse(text, str(path), path.stem)
+    return _located(parse(text, str(path), path.stem), path)
 
 
-def imported(paths: list[Path]) -> tuple[Profile, str, Findings]:
+def _located(profile: Profile, file: Path) -> Profile:
+    """A profile with the recordings that it names, which are relative to its file."""
+    if not profile.recorded:
+        return profile
+    recorded = tuple(str(file.absolute().parent / path) for path in profile.recorded)
+    try:
+        read_sources([Path(path) for path in recorded])
+    except RecordingError as error:
+        raise ProfileError(f"{shown(file)}: recorded: {error}") from error
+    return profile.model_copy(update={"recorded": recorded})
+
+
+def imported(paths: list[Path], beside: Path | None = None) -> tuple[Profile, str, Findings]:
     """A machine from recordings: the profile, its TOML, and what was found and assumed.
 
-    An archive of `fakeproc export` brings its profile along.  Raises ProfileError, one sentence
-    with the source and the member or line.
+    `beside` is the directory where the TOML will be, from which it names the archives and
+    directories.  An archive of `fakeproc export` brings its profile along.  Raises ProfileError,
+    one sentence with the source and the member or line.
     """
     findings = Findings()
     name = paths[0].name.partition(".")[0] or "machine"
@@ -101,13 +115,28 @@ def imported(paths: list[Path]) -> tuple[Profile, str, Findings]:
         text = recording.text(EXPORTED)
         if text is not None:
             findings.found.append("the profile of a guest of fakeproc, as it was exported")
-            return parse(text, f"{recording.origin}: {EXPORTED}", name), text, findings
+            profile = parse(text, f"{recording.origin}: {EXPORTED}", name)
+            if profile.recorded:  # which the archive has itself
+                document = {**tomllib.loads(text), "recorded": _named(paths, beside)}
+                profile = profile.model_copy(update={"recorded": tuple(_named(paths))})
+                text = tomli_w.dumps(document)
+            return profile, text, findings
         words = f"imported from {', '.join(path.name for path in paths)}"
         document = machine_of(recording, words[:200], findings)
     except RecordingError as error:
         raise ProfileError(str(error)) from error
+    named = _named(paths, beside)
+    if named:
+        document = {**document, "recorded": named}
     text = tomli_w.dumps(document)
-    return parse(text, f"the machine of {recording.origin}", name), text, findings
+    profile = parse(text, f"the machine of {recording.origin}", name)
+    return profile.model_copy(update={"recorded": tuple(_named(paths))}), text, findings
+
+
+def _named(paths: list[Path], beside: Path | None = None) -> list[str]:
+    """The archives and directories among sources: absolute, or seen from a directory."""
+    whole = [os.path.abspath(path) for path in paths if is_recording(path)]  # noqa: PTH100
+    return [os.path.relpath(path, beside) for path in whole] if beside else whole
 
 
 @cache  # nothing changes a profile: its models are frozen, and machines copy the counts

@@ -58,6 +58,7 @@ def _linux_version(value: str) -> str:
 LinuxVersion = Annotated[str, AfterValidator(_linux_version)]
 PatchNumber = Annotated[int, Field(ge=1, le=len(ALL_PATCHES))]
 LackedPath = Annotated[str, Field(pattern=r"^(proc|sys)(/[!-.0-~]{1,64}){1,16}$")]
+RecordedPath = Annotated[str, Field(min_length=1, max_length=4095, pattern=r"^[^\x00]*$")]
 DmiName = Literal[
     "bios_vendor", "bios_version", "bios_date", "bios_release", "ec_firmware_release", "sys_vendor",
     "product_name", "product_version", "product_serial", "product_uuid", "product_family",
@@ -155,6 +156,9 @@ class Profile(Table):
     # is; default: what it makes of the CPUs and the IO-APICs.
     nr_irqs: int | None = Field(default=None, ge=1, le=MAX_IRQ + 1)
     seed: int = Field(default=1, ge=0, le=MAX_SEED)  # of all that is left to chance
+    # Archives or directories with proc/ and sys/ of a real machine, relative to this file: what
+    # they have and is not emulated is shown as it was recorded, read-only.
+    recorded: tuple[RecordedPath, ...] = Field(default=(), max_length=16)
     uptime_s: int = Field(
         default=0, ge=0, le=MAX_UPTIME_S
     )  # how long it has run when it is mounted

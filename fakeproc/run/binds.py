@@ -63,7 +63,7 @@ def open_window(guest: Path, *, host_writable: bool = False) -> None:
     _cover_proc(guest / "proc", host_writable)
     _cover_sys(guest / "sys", host_writable)
     _cover_cpuset(guest / "sys")
-    if _HOSTS_PCI.is_dir():
+    if _HOSTS_PCI.is_dir() and not (guest / "proc/bus/pci").is_dir():
         mount_tmpfs(_HOSTS_PCI, "size=4k,mode=555", read_only=True)
     open_run_directory(guest)
     open_modules(guest)
@@ -73,7 +73,11 @@ def open_window(guest: Path, *, host_writable: bool = False) -> None:
 
 
 def _cover_proc(tree: Path, host_writable: bool) -> None:
-    names = {entry.name for entry in tree.iterdir()} - {_PROC_SYS.name}
+    names = {
+        entry.name
+        for entry in tree.iterdir()
+        if not (_PROC / entry.name).is_symlink()  # self, net, mounts: a process's
+    } - {_PROC_SYS.name}
     for name in sorted(names):
         _cover(tree / name, _PROC / name)
     if not host_writable:

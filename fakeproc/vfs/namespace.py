@@ -10,6 +10,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from fakeproc.files.recorded import with_recorded
 from fakeproc.files.roots import host_root, proc_root, sys_root
 from fakeproc.files.tree import Directory, Node, Symlink
 from fakeproc.vfs.fstypes import HOST, PROCFS, PROCFS_OF_NO_SIZE
@@ -44,12 +45,17 @@ Steps: TypeAlias = list[_Step]
 
 
 def file_systems(boundary: Boundary, caller: Callable[[], Caller]) -> dict[str, Operations]:
-    """The file systems of a machine by name: proc, sys, host.  `caller` says who asks."""
-    machine = boundary.machine
+    """The file systems of a machine by name: proc, sys, host.  `caller` says who asks.
+
+    Raises RecordingError where the machine's recording cannot be read any more.
+    """
+    machine, profile = boundary.machine, boundary.machine.profile
+    roots = {"proc": proc_root(machine), "sys": sys_root(machine)}
+    roots = with_recorded(roots, profile.recorded, profile.kernel.lacks)
     procfs = PROCFS_OF_NO_SIZE if machine.sizes == "kernel" else PROCFS
     return {
-        "proc": Operations(procfs, proc_root(machine), boundary, caller),
-        "sys": SysfsOperations(sys_root(machine), boundary, caller),
+        "proc": Operations(procfs, roots["proc"], boundary, caller),
+        "sys": SysfsOperations(roots["sys"], boundary, caller),
         "host": Operations(HOST, host_root(machine), boundary, caller),
     }
 
