@@ -163,7 +163,7 @@ class _Pruning:
 
         As kernfs makes them: up first, then down.  Then it does not matter what lies between.
         """
-        here, there = path.split("/")[:-1], target.split("/")
+        here, there = path.split("/")[:-1], target.rstrip("/").split("/")
         ups = 0
         while ups < len(there) and there[ups] == "..":
             ups += 1

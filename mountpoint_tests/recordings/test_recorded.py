@@ -45,6 +45,7 @@ def link(path: str, target: str) -> tarfile.TarInfo:
 
 LINKS = {
     "sys/bus/pci/devices/0000:00:1f.2": "../../../devices/pci0000:00/0000:00:1f.2",
+    "sys/bus/pci/drivers/ahci/0000:00:1f.2": "../../../../devices/pci0000:00/0000:00:1f.2/",
     "sys/class/net/vmbus0": "../../devices/LNXSYSTM:00/VMBUS:00/path",
     "sys/class/net/host": "../../../host/offer",
     "sys/class/net/beside": "../../devices/../../host/offer",
@@ -93,6 +94,7 @@ def test_the_model_wins(archive):
 def test_links_that_stay_inside_are_shown_and_no_others(archive):
     machine = fakeproc.Machine(archive)
     assert machine.read("/sys/bus/pci/devices/0000:00:1f.2/vendor") == "0x8086\n"
+    assert machine.read("/sys/bus/pci/drivers/ahci/0000:00:1f.2/vendor") == "0x8086\n"
     names = machine.list("/sys/class/net")
     assert "round" in names
     assert not {"vmbus0", "host", "beside", "irq"} & {*names}
@@ -145,3 +147,13 @@ def test_a_mounted_one_is_read_only_to_every_system_call(tmp_path):
         with pytest.raises(PermissionError):
             vendor.unlink()
         assert (guest.root / DISK / "config").read_bytes() == MORE[f"{DISK}/config"].encode()
+
+
+def test_a_run_has_the_recorded_devices_and_the_processes_own_files(tmp_path, cli):
+    files = {"proc/net/dev": "recorded\n", "proc/mounts": "recorded\n", "proc/bus/pci/00/1f.2": "x"}
+    source = as_directory({**FILES, **MORE, **files}, tmp_path / "real")
+    script = (
+        f"cat /{DISK}/vendor /proc/bus/pci/devices; grep -c recorded /proc/net/dev /proc/mounts"
+    )
+    done = cli("run", "--profile", source, "--", "sh", "-c", script)
+    assert done.stdout == "0x8086\n0000\t80ee\n/proc/net/dev:0\n/proc/mounts:0\n"
