@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fakeproc.files.tree import Attribute, Directory, Node, Symlink
 from fakeproc.vfs.lookup import Paths
-from fakeproc.vfs.permissions import Caller, Capability, Inode, own_ids, permitted
+from fakeproc.vfs.permissions import Caller, Capability, Inode, own_ids, permitted, permitted_to_all
 from fakeproc.vfs.setattr import Change, Changes
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class Inodes:
     def require(self, path: str, node: Node, wanted: int) -> Inode:
         """Raise EACCES if the caller may not do `wanted` (R_OK, W_OK, X_OK)."""
         inode = self.inode(path, node)
-        if not permitted(inode, self.caller(), wanted):
+        # Who asks is looked up only where it matters.
+        if not permitted_to_all(inode, wanted) and not permitted(inode, self.caller(), wanted):
             raise OSError(errno.EACCES, path)
         return inode
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Caller", "Capability", "Inode", "Root", "own_ids", "permitted"]
+__all__ = ["Caller", "Capability", "Inode", "Root", "own_ids", "permitted", "permitted_to_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +101,12 @@ def own_ids() -> tuple[int, int]:
     if sys.platform == "win32":
         return 0, 0
     return os.geteuid(), os.getegid()
+
+
+def permitted_to_all(inode: Inode, wanted: int) -> bool:
+    """Whether owner, group and others may all do `wanted` (R_OK, W_OK, X_OK or 0)."""
+    mode = inode.mode
+    return _allows(mode & mode >> 3 & mode >> 6, wanted)
 
 
 def permitted(inode: Inode, caller: Caller, wanted: int) -> bool:
