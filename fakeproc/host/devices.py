@@ -61,6 +61,7 @@ class HostChannel:
     state: HostChannelState = HostChannelState.FREE
     relid: int = 0  # 0 while it is free
     offers: int = 0  # how often it has been offered
+    opened: int = 0  # how often the guest has opened it
     target_vp: int = 0
     traffic: Source | None = None
     delivered: int = 0  # interrupts that the guest has had

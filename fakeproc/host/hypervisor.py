@@ -235,6 +235,7 @@ class Host:
             return
         self.sources.deliver_channel(channel)
         channel.state, channel.target_vp = HostChannelState.OPEN, target_vp
+        channel.opened += 1
         self.sources.tell_load(channel)
         self._answer(OpenChannelResult(relid), on)
 
@@ -285,19 +286,26 @@ class Host:
         """Act on a ModifyChannel when it is its turn: no message overtakes another."""
         now, channel = self._timeline.now, on.channel(relid)
         on.retargeted = max(on.retargeted, now + self.latency.ack)
+        opened = 0 if channel is None else channel.opened
         self._timeline.after(
-            on.retargeted - now, lambda: self._retarget(channel, relid, target_vp, on)
+            on.retargeted - now, lambda: self._retarget(channel, opened, relid, target_vp, on)
         )
 
     def _retarget(
-        self, channel: HostChannel | None, relid: int, target_vp: int, on: HostConnection
+        self,
+        channel: HostChannel | None,
+        opened: int,
+        relid: int,
+        target_vp: int,
+        on: HostConnection,
     ) -> None:
+        """Move a channel; not one that was opened anew meanwhile, as that says where it goes."""
         if self.faults.consume(Fault.MODIFYCHANNEL_IGNORE):
             return
         status = REFUSED if self.faults.consume(Fault.MODIFYCHANNEL_NAK) else 0
         if channel is None or on.channel(relid) is not channel:
             status = REFUSED
-        elif not status:
+        elif not status and channel.opened == opened:
             self.sources.deliver_channel(channel)
             channel.target_vp = target_vp
             self.sources.tell_load(channel)

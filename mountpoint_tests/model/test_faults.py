@@ -284,3 +284,20 @@ def test_clear_takes_back_every_fault_that_still_waits(machine):
     say(machine, "offer", "fc relid=77")
     machine.advance(SECOND)
     assert machine.kernel.vmbus.channels[77].device.driver is not None
+
+
+# -- A host that is late ------------------------------------------------------------------
+
+
+def test_a_move_that_is_late_does_not_reach_a_channel_that_was_opened_again(machine):
+    """The host believed in the CPU of the move, and the guest in that of the new open."""
+    say(machine, "latency", "ack 0.045")
+    storage = machine.kernel.vmbus.channels[19].device
+    driver = f"/sys/bus/vmbus/drivers/{storage.driver.name}"
+    assert write(machine, f"{channel_path(machine, 19)}/cpu", b"1") == 1
+    for way in ("unbind", "bind"):
+        assert write(machine, f"{driver}/{way}", storage.name.encode()) == 36
+    machine.advance(SECOND)
+    now = cpu_of(machine, 19)
+    assert now != 1
+    assert landed(machine, 19, 39) == [now]
