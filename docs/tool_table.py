@@ -24,7 +24,7 @@ TOOL, GUEST, ABSENT = "\1", "\2", "\3"  # in what the script prints, before what
 # A tool that divides by the time since the boot is to find some, and one that looks twice finds
 # as many interrupts as another one does.
 BEGIN = """\
-export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C
 echo all 500 steady > $FAKEPROC/host/traffic
 echo advance 60 > $FAKEPROC/host/clock
 """

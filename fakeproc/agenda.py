@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fakeproc.history import History
+from fakeproc.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from fakeproc.journal import Entry
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_DATA", "Agenda", "Planned"]
 
 CAPACITY = 10_000  # requests that wait; as many that were made are remembered
-MOST_DATA = 4096  # bytes of path and data of one: the page that a file of /sys takes
+MOST_DATA = PAGE_SIZE  # bytes of path and data of one: what a file of /sys takes
 MOST_BYTES = 16 << 20  # of those that were made, with what they have read
 
 

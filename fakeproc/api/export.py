@@ -13,6 +13,7 @@ from fakeproc.recordings.record import TOP, Root, record
 from fakeproc.recordings.tree import EXPORTED
 
 if TYPE_CHECKING:
+    from fakeproc.files.tree import Node
     from fakeproc.vfs.namespace import Namespace
 
 __all__ = ["ExportForm", "NamespaceRoot", "export", "form_of"]
@@ -29,25 +30,23 @@ class NamespaceRoot(Root):
         super().__init__("")
         self._files = files
 
+    def _node(self, below: str) -> Node | None:
+        try:
+            return self._files.node(f"/{below}", follow_last=False)
+        except FileNotFoundError:
+            return None
+
     def is_link(self, below: str) -> bool:
         """Whether a path is a symbolic link itself."""
-        return self.exists(below) and isinstance(
-            self._files.node(f"/{below}", follow_last=False), Symlink
-        )
+        return isinstance(self._node(below), Symlink)
 
     def is_directory(self, below: str) -> bool:
         """Whether a path is a directory, and no link to one."""
-        return self.exists(below) and isinstance(
-            self._files.node(f"/{below}", follow_last=False), Directory
-        )
+        return isinstance(self._node(below), Directory)
 
     def exists(self, below: str) -> bool:
         """Whether there is anything, a link that leads nowhere included."""
-        try:
-            self._files.node(f"/{below}", follow_last=False)
-        except FileNotFoundError:
-            return False
-        return True
+        return self._node(below) is not None
 
     def names(self, below: str) -> list[str]:
         """The entries of a directory, sorted."""

@@ -10,7 +10,7 @@ from fakeproc.files.tree import Directory
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fakeproc.files.tree import Attribute, Node, Symlink
+    from fakeproc.files.tree import Kind, Node
 
 __all__ = ["lacking"]
 
@@ -39,7 +39,7 @@ class _Lacking(Directory):
         node = self._whole.lookup(name)
         return _Lacking(node, matching) if matching and isinstance(node, Directory) else node
 
-    def children(self) -> list[tuple[str, type[Attribute | Directory | Symlink]]]:
+    def children(self) -> list[tuple[str, Kind]]:
         """Name and kind of every entry, in readdir order."""
         return [child for child in self._whole.children() if [] not in self._matching(child[0])]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from fakeproc.files.tree import Attribute, Directory, ProcDirectory, Symlink
+from fakeproc.pages import PAGE_SIZE
 from fakeproc.recordings.sources import read_sources
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ MAX_RECORDED_FILE = 1 << 20  # bytes of a file that is shown; longer ones are no
 MAX_RECORDED_TOTAL = 64 << 20  # bytes of all of them; what comes later is not shown
 MAX_RECORDED = 200_000  # files and links
 
-_PAGE = 4096  # bytes: what sysfs says every text is long
 _NAME = re.compile(r"[ -.0-~]{1,255}")  # of a file, as kernels name them
 
 # The model's even where it has nothing: what a guest of another shape has no use for, what goes
@@ -178,7 +178,7 @@ class _Pruning:
 
 
 def _file(data: bytes, path: str) -> Attribute:
-    is_text = b"\0" not in data and len(data) <= _PAGE
+    is_text = b"\0" not in data and len(data) <= PAGE_SIZE  # what sysfs says every text is long
     size = None if is_text or path.startswith("proc/") else len(data)
     return Attribute(0o444, data, lambda: data, None, size)
 

@@ -12,11 +12,10 @@ from fakeproc.profiles.cpu_sets import Cpu
 from fakeproc.profiles.errors import ContradictionError, Location
 from fakeproc.profiles.fields import Counts, Rate, Register, Table, TrafficKind
 from fakeproc.protocol.classes import CLASS_GUIDS, MAX_DISK_GIB, STORAGE
-from fakeproc.protocol.messages import CONFIDENTIAL_SINCE, CONNECTIONS_SINCE
+from fakeproc.protocol.messages import CONFIDENTIAL_SINCE, CONNECTIONS_SINCE, MAX_RELID
 
 __all__ = ["MAX_RELID", "Device", "MonitorSlot", "Subchannel", "VMBus"]
 
-MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the protocol's
 MAX_CONNECTIONS = 4  # to keep what is shown readable; no host is known to have more than 2
 MAX_DELAY_US = 3_600_000_000  # an hour
 

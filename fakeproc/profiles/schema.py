@@ -24,6 +24,7 @@ from fakeproc.profiles.fields import MAX_UPTIME_S, Counts, Rate, Table
 from fakeproc.profiles.interrupts import ARCH_ROWS, MAX_IRQ, ArchitectureRow, Gic, OtherIrq
 from fakeproc.profiles.memory import Memory, Node
 from fakeproc.profiles.processors import CpuGroup, Cpus, Isolation
+from fakeproc.recordings.dmi import DMI_TEXT, DmiName
 from fakeproc.series import ALL_PATCHES, Patch, missing_patch
 
 __all__ = [
@@ -59,13 +60,7 @@ LinuxVersion = Annotated[str, AfterValidator(_linux_version)]
 PatchNumber = Annotated[int, Field(ge=1, le=len(ALL_PATCHES))]
 LackedPath = Annotated[str, Field(pattern=r"^(proc|sys)(/[!-.0-~]{1,64}){1,16}$")]
 RecordedPath = Annotated[str, Field(min_length=1, max_length=4095, pattern=r"^[^\x00]*$")]
-DmiName = Literal[
-    "bios_vendor", "bios_version", "bios_date", "bios_release", "ec_firmware_release", "sys_vendor",
-    "product_name", "product_version", "product_serial", "product_uuid", "product_family",
-    "product_sku", "board_vendor", "board_name", "board_version", "board_serial", "board_asset_tag",
-    "chassis_vendor", "chassis_type", "chassis_version", "chassis_serial", "chassis_asset_tag",
-]  # fmt: skip
-DmiText = Annotated[str, Field(max_length=64, pattern=r"^[\t\n\r -~]*$")]
+DmiText = Annotated[str, Field(max_length=64, pattern=f"^{DMI_TEXT}$")]
 
 
 class Kernel(Table):

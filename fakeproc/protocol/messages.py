@@ -17,6 +17,7 @@ from uuid import UUID
 __all__ = [
     "CONFIDENTIAL_SINCE",
     "CONNECTIONS_SINCE",
+    "MAX_RELID",
     "Adapter",
     "AdapterQuery",
     "AllOffersDelivered",
@@ -53,6 +54,7 @@ __all__ = [
     "VersionResponse",
 ]
 
+MAX_RELID = 2047  # MAX_CHANNEL_RELIDS - 1 (drivers/hv/hyperv_vmbus.h); 0 is the protocol's
 ProtocolVersion: TypeAlias = tuple[int, int]  # major, minor
 CONNECTIONS_SINCE: ProtocolVersion = (5, 0)  # VERSION_WIN10_V5: a guest may have several
 CONFIDENTIAL_SINCE: ProtocolVersion = (6, 0)  # VERSION_WIN_COPPER: the VMBus may be confidential

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fakeproc.protocol.classes import MAX_DISK_GIB
+
 if TYPE_CHECKING:
     from fakeproc.recordings.tree import Recording
 
 __all__ = ["disks_of"]
 
 _SECTORS_OF_A_GIB = 1 << 21  # of 512 bytes, in which `size` counts
-_MOST_GIB = 65_536
 
 
 def disks_of(recording: Recording, host: str) -> list[int]:
@@ -21,7 +22,7 @@ def disks_of(recording: Recording, host: str) -> list[int]:
             for disk in _named(recording, f"{unit}/block", ""):
                 sectors = recording.number(f"{disk}/size")
                 if sectors:
-                    sizes.append(min(-(-sectors // _SECTORS_OF_A_GIB), _MOST_GIB))
+                    sizes.append(min(-(-sectors // _SECTORS_OF_A_GIB), MAX_DISK_GIB))
     return sizes
 
 

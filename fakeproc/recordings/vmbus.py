@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from fakeproc.protocol.classes import CLASS_GUIDS, STORAGE
+from fakeproc.protocol.messages import MAX_RELID
 from fakeproc.recordings.cpu_lists import of_list
 from fakeproc.recordings.disks import disks_of
 from fakeproc.recordings.functions import functions_of
@@ -22,14 +24,8 @@ __all__ = ["CHIP", "add_vmbus", "spread"]
 
 DEVICES = "sys/bus/vmbus/devices"
 CHIP = "VMBus"  # of the channels' interrupts, with the series
-VPCI = UUID("44c4f61d-4444-4400-9d52-802e27ede19f")
-_STORAGE = {
-    UUID("ba6163d9-04a1-4d29-b605-72e2ffb1dc7f"),  # scsi
-    UUID("32412632-86cb-44a2-9b5c-50d1417354f5"),  # ide
-    UUID("2f9bcc4a-0069-4af3-b76b-6fd0be528cda"),  # fc
-}
+_STORAGE = {CLASS_GUIDS[name] for name in STORAGE}
 _VMBUS_ROWS = {"x86_64": "HYP", "arm64": "Hyper-V VMbus"}
-_MAX_RELID = 2047
 _CONNECTION_ID = 0x20000  # and the slot, where nobody says by what the host is signalled
 _STEP_US = 2000  # between two probes whose order is known
 
@@ -147,7 +143,7 @@ def _mapping(recording: Recording, path: str) -> Iterator[tuple[int, int | None]
     cpus = {}
     for line in (recording.text(f"{path}/channel_vp_mapping") or "").splitlines():
         match = re.fullmatch(r"(\d{1,5}):(\d{1,5})", line)
-        if match is not None and 0 < int(match[1]) <= _MAX_RELID:
+        if match is not None and 0 < int(match[1]) <= MAX_RELID:
             cpus[int(match[1])] = int(match[2])
     relids = dict.fromkeys(cpus)
     listed = [relid for relid in recording.numbered(f"{path}/channels", "") if relid]
@@ -155,12 +151,12 @@ def _mapping(recording: Recording, path: str) -> Iterator[tuple[int, int | None]
         at = {
             relid: recording.number(f"{path}/channels/{relid}/subchannel_id") or 0
             for relid in listed
-            if relid <= _MAX_RELID
+            if relid <= MAX_RELID
         }
         relids = dict.fromkeys(sorted(at, key=lambda relid: (at[relid], relid)))
     elif not relids:
         number = recording.number(f"{path}/id")
-        if number is not None and 0 < number <= _MAX_RELID:
+        if number is not None and 0 < number <= MAX_RELID:
             relids = {number: None}
     for relid in relids:
         yield relid, cpus.get(relid, recording.number(f"{path}/channels/{relid}/cpu"))
@@ -219,7 +215,7 @@ def _interrupts_of_devices(
     """Say of what is a channel's or a PCI function's that its device makes it."""
     relids = {c["relid"] for device in devices for c in (device, *device["subchannels"])}
     irqs = machine.get("irqs", [])
-    vpci = [device for device in devices if UUID(device["class"]) == VPCI]
+    vpci = [device for device in devices if UUID(device["class"]) == CLASS_GUIDS["vpci"]]
     of_functions = functions_of(irqs, {d["instance"]: d for d in vpci}, findings)
     kept = []
     for irq in irqs:

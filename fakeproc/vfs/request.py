@@ -63,7 +63,6 @@ class Boundary:
         self.others: Others | None = None
         self._changed = Condition(self.lock)
         self._sleepers: list[Completion[Any]] = []  # what each request that sleeps waits for
-        self.anybody_sleeps = False
 
     @property
     def moment(self) -> int:
@@ -114,7 +113,6 @@ class Boundary:
         """Sleep, without the lock, until kernel code is done or this request moves the time."""
         depth, self.depth = self.depth, 0
         self._sleepers.append(called)
-        self.anybody_sleeps = True
         try:
             with others.serve():
                 while not called.done and self._waits_for(others, called):
@@ -122,7 +120,6 @@ class Boundary:
                     self.machine.catch_up()
         finally:
             self._sleepers.remove(called)
-            self.anybody_sleeps = bool(self._sleepers)
             self.depth = depth
 
     def _time_to_next_event(self) -> float:
@@ -175,7 +172,6 @@ def request(operation: Callable[Concatenate[B, P], R]) -> Callable[Concatenate[B
                 raise OSError(errno.EIO, "a mistake in fakeproc; its log says which") from error
             finally:
                 boundary.depth -= 1
-                if boundary.anybody_sleeps:
-                    boundary.wake()
+                boundary.wake()
 
     return crossing

@@ -49,7 +49,7 @@ class Shown:
     # channels/<relid>
     ring_is_attribute: bool  # `ring` belongs to the group
     index_is_unsigned: bool  # out_read_index and out_write_index
-    vulnerabilities: frozenset[str]  # that no processor here has
+    vulnerabilities: frozenset[str]  # beyond those of 6.1
 
 
 # In Debian's 6.1 as recorded, by way of the stable kernels; all later kernels have them.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["vulnerabilities"]
 
 NOT_AFFECTED = "Not affected"
+_NO_MICROCODE = "Vulnerable: Clear CPU buffers attempted, no microcode; SMT Host state unknown"
 # By file: the word among the bugs, and what the kernel does about it.
 _MITIGATED = {
     "gather_data_sampling": ("gds", "Unknown: Dependent on hypervisor status"),
@@ -26,10 +27,7 @@ _MITIGATED = {
     "l1tf": ("l1tf", "Mitigation: PTE Inversion"),
     "mds": ("mds", "Mitigation: Clear CPU buffers; SMT Host state unknown"),
     "meltdown": ("cpu_meltdown", "Mitigation: PTI"),
-    "mmio_stale_data": (
-        "mmio_stale_data",
-        "Vulnerable: Clear CPU buffers attempted, no microcode; SMT Host state unknown",
-    ),
+    "mmio_stale_data": ("mmio_stale_data", _NO_MICROCODE),
     "reg_file_data_sampling": ("rfds", "Vulnerable: No microcode"),
     "retbleed": ("retbleed", "Vulnerable"),
     "spec_rstack_overflow": ("srso", "Vulnerable: Safe RET, no microcode"),
@@ -60,7 +58,6 @@ _OFF = {
     "spectre_v2": "Vulnerable; STIBP: disabled; PBRSB-eIBRS: Not affected; BHI: Vulnerable",
     "tsx_async_abort": "Vulnerable",
 }
-_NO_MICROCODE = "Vulnerable: Clear CPU buffers attempted, no microcode; SMT Host state unknown"
 
 _CORTEX_A57 = 0xD070  # the part number of a midr; the ones after A76 say themselves what they are
 _ARM64 = {
@@ -76,7 +73,7 @@ def vulnerabilities(kernel: Kernel) -> Directory | None:
     profile = kernel.profile
     if profile.cpus.vulnerabilities is not None:
         return _directory({**profile.cpus.vulnerabilities})
-    names = (_MITIGATED.keys() - {"indirect_target_selection"}) | shown(kernel).vulnerabilities
+    names = _MITIGATED.keys() | shown(kernel).vulnerabilities
     if profile.architecture == "arm64":
         is_a57 = profile.cpus.midr & 0xFFF0 == _CORTEX_A57
         texts = _ARM64_A57 if is_a57 else _ARM64
