@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 
 import pytest
+from programs import program
 
 import fakeproc
 from fakeproc.profiles import ProfileError, imported
@@ -123,7 +123,6 @@ def test_beside_a_table_of_interrupts_and_cpuinfo(tmp_path, order):
     assert guest.read("/proc/cpuinfo").count("Of cpuinfo") == 2
 
 
-@pytest.mark.skipif(not shutil.which("lscpu"), reason="no lscpu")
 def test_lscpu_prints_it_again(tmp_path, mount_guest):
     source = tmp_path / "lscpu.txt"
     source.write_text(SERVER)
@@ -131,7 +130,7 @@ def test_lscpu_prints_it_again(tmp_path, mount_guest):
     profile.write_text(imported([source])[1])
     mounted = mount_guest("--profile", str(profile))
     printed = subprocess.run(
-        ["lscpu", "--sysroot", mounted.root], capture_output=True, text=True, check=True,
+        [program("lscpu"), "--sysroot", mounted.root], capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     fields = dict(line.split(":", 1) for line in printed.splitlines())
     fields = {field: data.strip() for field, data in fields.items()}

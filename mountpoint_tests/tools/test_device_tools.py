@@ -122,11 +122,13 @@ mkdir -p /usr/lib/modules/real
 @pytest.mark.skipif(
     "overlay" not in Path("/proc/filesystems").read_text(), reason="the machine has no overlayfs"
 )
-def test_lspci_complained_that_it_cannot_load_libkmod_resources(tmp_path) -> None:
+def test_lspci_complained_that_it_cannot_load_libkmod_resources(cli, tmp_path) -> None:
     in_run = "ls /lib/modules; lspci -vvv >/dev/null; modprobe -n nvme; modprobe -n of_nobody"
-    command = ["fakeproc", "run", "--profile", "azure-d64", "--", "sh", "-c", in_run]
+    run = [sys.executable, "-m", "fakeproc", "run", "--profile", "azure-d64"]
+    command = [*run, "--", "sh", "-c", in_run]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-euc", WITH_MODULES, "sh", tmp_path, *command],
+        env=cli.environment,
         capture_output=True,
         text=True,
         check=False,
