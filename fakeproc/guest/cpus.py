@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from fakeproc.guest.topology import Topology
-from fakeproc.timeline import RwSemaphore
+from fakeproc.locking import RwSemaphore
 
 if TYPE_CHECKING:
     from fakeproc.guest.topology import Place

@@ -6,15 +6,8 @@ from errno import ETIMEDOUT
 
 import pytest
 
-from fakeproc.timeline import (
-    MILLISECOND,
-    SECOND,
-    Clock,
-    Completion,
-    HungTaskError,
-    Mutex,
-    Timeline,
-)
+from fakeproc.locking import Mutex
+from fakeproc.timeline import MILLISECOND, SECOND, Clock, Completion, HungTaskError, Timeline
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fakeproc.guest.cpus import cpus_in
 from fakeproc.guest.log import KERN_ERR
-from fakeproc.timeline import MILLISECOND, Mutex
+from fakeproc.locking import Mutex
+from fakeproc.timeline import MILLISECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from __future__ import annotations
 from errno import EEXIST
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fakeproc.timeline import Mutex
+from fakeproc.locking import Mutex
 
 if TYPE_CHECKING:
     from fakeproc.timeline import Sleeper

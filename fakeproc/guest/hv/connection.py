@@ -10,6 +10,7 @@ from errno import EAGAIN, EINVAL, ENOBUFS
 from typing import TYPE_CHECKING, TypeAlias
 
 from fakeproc.guest.log import KERN_ERR
+from fakeproc.locking import Mutex
 from fakeproc.protocol.messages import (
     AllOffersDelivered,
     GuestMessage,
@@ -22,7 +23,7 @@ from fakeproc.protocol.messages import (
     RequestOffers,
     VersionResponse,
 )
-from fakeproc.timeline import Completion, Mutex, Sleeper
+from fakeproc.timeline import Completion, Sleeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
